@@ -1,0 +1,40 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every target: Swift 6 language mode (from the tools version), warnings are errors.
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+let package = Package(
+    name: "heapwire",
+    products: [
+        .executable(name: "heapwire-agent", targets: ["NodeAgent"]),
+        .executable(name: "heapwire-aggregator", targets: ["Aggregator"]),
+    ],
+    dependencies: [],
+    targets: [
+        // Linux calls that Glibc's module lacks: header only.
+        .systemLibrary(name: "CLinux"),
+        // The operating system's zlib, for gzip.
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+
+        .target(name: "Wire", dependencies: ["CLinux"], swiftSettings: strict),
+        .executableTarget(
+            name: "NodeAgent", dependencies: ["Wire", "CLinux"], swiftSettings: strict,
+            // One static file of few megabytes; sanitizers cannot link it, so release only.
+            linkerSettings: [
+                .unsafeFlags(["-static-executable"], .when(configuration: .release))
+            ]),
+        .executableTarget(
+            name: "Aggregator", dependencies: ["Wire", "CLinux", "CZlib"], swiftSettings: strict),
+
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        .testTarget(name: "WireTests", dependencies: ["Wire", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "NodeAgentTests", dependencies: ["NodeAgent", "Wire", "TestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "AggregatorTests", dependencies: ["Aggregator", "Wire", "TestSupport"],
+            swiftSettings: strict),
+        .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
+    ]
+)

@@ -1,0 +1,31 @@
+// Linux calls and constants that Swift's Glibc module does not show. Header only: static inline
+// wrappers, no object file. _GNU_SOURCE stays inside this header's users on purpose: defined
+// globally it changes the socket address types that Glibc's module exports.
+#ifndef HEAPWIRE_CLINUX_H
+#define HEAPWIRE_CLINUX_H
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+/// errno as a plain function: the macro is invisible to Swift in some contexts.
+static inline int hw_errno(void) { return errno; }
+
+/// getrandom(2).
+static inline long hw_getrandom(void *buffer, size_t byteCount) {
+    return syscall(SYS_getrandom, buffer, byteCount, 0);
+}
+
+/// Standard error as a descriptor-backed stream that Swift 6 can name.
+static inline FILE *hw_stderr(void) { return stderr; }
+static inline FILE *hw_stdout(void) { return stdout; }
+
+#endif

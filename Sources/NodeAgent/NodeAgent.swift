@@ -1,0 +1,4 @@
+@main
+struct NodeAgent {
+    static func main() {}
+}

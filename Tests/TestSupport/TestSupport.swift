@@ -1,0 +1,2 @@
+/// Where the tests find things.
+public enum TestSupport {}
