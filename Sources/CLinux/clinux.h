@@ -4,6 +4,7 @@
 #ifndef HEAPWIRE_CLINUX_H
 #define HEAPWIRE_CLINUX_H
 
+#include "crc32c.h"
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>

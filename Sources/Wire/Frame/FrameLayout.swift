@@ -1,0 +1,180 @@
+/// Which subject sits in which slot, and where the values of each are: the picture that the
+/// dictionary draws, the same at both ends after the same `SubjectChange`s.
+///
+/// The values of all subjects are in one flat array. A subject's *row* is a run of it, one element
+/// per field of its schema. Slots and rows of removed subjects are used again.
+public struct FrameLayout: Sendable {
+    /// Where a live subject's values are.
+    public struct Row: Sendable, Equatable {
+        public let schema: SchemaNumber
+        /// Index of the first value in the flat array. Moves when the layout is packed.
+        public internal(set) var offset: Int
+        /// Fields of the schema.
+        public let count: Int
+    }
+
+    /// What the owner of the flat array has to do after a change.
+    public enum Effect: Sendable, Equatable {
+        case none
+        /// The array must have `valueCapacity` elements, and the row starts without history.
+        case added(Slot, Row)
+        /// The row is free.
+        case removed(Slot, Row)
+    }
+
+    /// One run of values moved to the front, to be done in the order given (never overlapping
+    /// forwards: `to` < `from`).
+    public struct Move: Sendable, Equatable {
+        public let from: Int
+        public let to: Int
+        public let count: Int
+    }
+
+    public let limits: WireLimits
+    /// Elements that the flat array needs.
+    public private(set) var valueCapacity = 0
+    /// Values of the live subjects, so of one frame.
+    public private(set) var valueCount = 0
+    /// Live subjects.
+    public private(set) var subjectCount = 0
+    /// Bytes of attributes of the live subjects.
+    public private(set) var dictionaryBytes = 0
+
+    private var schemas: [Schema?] = []
+    private var rows: [Row?] = []
+    private var attributeBytes: [Int32] = []
+    /// Offsets of free rows, by width.
+    private var freeRows: [Int: [Int]] = [:]
+
+    public init(limits: WireLimits = WireLimits()) {
+        self.limits = limits
+    }
+
+    /// All slots in use are below it.
+    public var slotEnd: Int { rows.count }
+
+    /// The row of a live subject, `nil` for a free slot.
+    @inline(__always)
+    public func row(of slot: Slot) -> Row? {
+        slot < UInt32(truncatingIfNeeded: rows.count) ? rows[Int(slot)] : nil
+    }
+
+    public func schema(_ number: SchemaNumber) -> Schema? {
+        Int(number) < schemas.count ? schemas[Int(number)] : nil
+    }
+
+    /// The schema of a live subject.
+    public func schema(of slot: Slot) -> Schema? { row(of: slot).flatMap { schema($0.schema) } }
+
+    /// Every live slot in ascending order, which is the order within a frame.
+    public var liveSlots: some Sequence<Slot> {
+        rows.indices.lazy.filter { rows[$0] != nil }.map { Slot($0) }
+    }
+
+    /// All schemas that were defined, in the order of their numbers.
+    public var definedSchemas: some Sequence<(SchemaNumber, Schema)> {
+        schemas.indices.lazy.compactMap { index in
+            schemas[index].map { (SchemaNumber(index), $0) }
+        }
+    }
+
+    /// Takes a change of the dictionary, or throws and stays as it was.
+    ///
+    /// - Throws: `limitExceeded`, `schemaRedefined`, `unknownSchema`, `slotInUse`, `unknownSlot`,
+    ///   `malformed` for an empty schema.
+    public mutating func apply(_ change: SubjectChange) throws(WireError) -> Effect {
+        switch change {
+        case .schema(let number, let schema):
+            try define(number, schema)
+            return .none
+        case .add(let slot, let number, let subject):
+            return try add(slot, number, subject)
+        case .remove(let slot):
+            return try remove(slot)
+        }
+    }
+
+    /// Whether so much of the array is unused that it should be packed.
+    public var isSparse: Bool { valueCapacity > 2 * valueCount + 8_192 }
+
+    /// Gives every row a new place without gaps.
+    public mutating func pack() -> [Move] {
+        let order = rows.indices.filter { rows[$0] != nil }
+            .sorted { (rows[$0]?.offset ?? 0) < (rows[$1]?.offset ?? 0) }
+        var moves: [Move] = []
+        var end = 0
+        for index in order {
+            guard let row = rows[index] else { continue }
+            if row.offset != end {
+                moves.append(Move(from: row.offset, to: end, count: row.count))
+                rows[index]?.offset = end
+            }
+            end += row.count
+        }
+        freeRows.removeAll()
+        valueCapacity = end
+        return moves
+    }
+
+    private mutating func define(_ number: SchemaNumber, _ schema: Schema) throws(WireError) {
+        try check("schema number", Int(number), below: limits.schemas)
+        try check("fields of a schema", schema.fields.count, below: limits.fieldsPerSchema + 1)
+        guard !schema.fields.isEmpty, schema.fields.allSatisfy({ $0.granularity > 0 }) else {
+            throw .malformed(what: "schema", offset: 0)
+        }
+        guard self.schema(number) == nil else { throw .schemaRedefined(number) }
+        while schemas.count <= Int(number) { schemas.append(nil) }
+        schemas[Int(number)] = schema
+    }
+
+    private mutating func add(
+        _ slot: Slot, _ number: SchemaNumber, _ subject: Subject
+    ) throws(WireError) -> Effect {
+        guard let schema = schema(number) else { throw .unknownSchema(number) }
+        guard row(of: slot) == nil else { throw .slotInUse(slot) }
+        try check("slot", Int(slot), below: limits.subjects)
+        let count = schema.fields.count
+        try check("values of a frame", valueCount + count, below: limits.valuesPerFrame + 1)
+        try check("attributes", subject.attributes.count, below: limits.attributesPerSubject + 1)
+        var bytes = 0
+        for text in subject.attributes.values {
+            try check("attribute bytes", text.utf8.count, below: limits.attributeBytes + 1)
+            bytes += text.utf8.count
+        }
+        try check("dictionary bytes", dictionaryBytes + bytes, below: limits.dictionaryBytes + 1)
+
+        while rows.count <= Int(slot) {
+            rows.append(nil)
+            attributeBytes.append(0)
+        }
+        let row = Row(schema: number, offset: takeRow(count), count: count)
+        rows[Int(slot)] = row
+        attributeBytes[Int(slot)] = Int32(bytes)
+        valueCount += count
+        subjectCount += 1
+        dictionaryBytes += bytes
+        return .added(slot, row)
+    }
+
+    private mutating func remove(_ slot: Slot) throws(WireError) -> Effect {
+        guard let row = row(of: slot) else { throw .unknownSlot(slot) }
+        rows[Int(slot)] = nil
+        dictionaryBytes -= Int(attributeBytes[Int(slot)])
+        valueCount -= row.count
+        subjectCount -= 1
+        freeRows[row.count, default: []].append(row.offset)
+        return .removed(slot, row)
+    }
+
+    private mutating func takeRow(_ count: Int) -> Int {
+        if let offset = freeRows[count]?.popLast() { return offset }
+        defer { valueCapacity += count }
+        return valueCapacity
+    }
+
+    private func check(_ what: StaticText, _ actual: Int, below end: Int) throws(WireError) {
+        guard actual < end else {
+            throw .limitExceeded(what: what, actual: actual, limit: end - 1)
+        }
+    }
+}
