@@ -9,6 +9,8 @@ struct ModelConfiguration: Sendable {
     var limits = WireLimits()
     /// Chains of one node that can be continued at the same time.
     var openChains = 8
+    /// Nodes that may be known at once.
+    var nodes = 20_000
 
     /// The cycle that a step belongs to: the next whole multiple of the resolution at or after it.
     func cycle(of step: Int64) -> Int64 {

@@ -1,3 +1,4 @@
+import Synchronization
 import Wire
 
 /// Everything known of one node: current values, subjects, history.
@@ -7,6 +8,8 @@ import Wire
 final class NodeModel: @unchecked Sendable {
     let name: String
     let configuration: ModelConfiguration
+    /// Number of the connection that speaks for the node, 0 for none.
+    let speaker = Atomic<UInt64>(0)
     private let lock = Lock()
     /// Used under `lock` only.
     private var state = State()
@@ -197,7 +200,7 @@ extension NodeModel.State {
                 records[identity]
                 ?? SubjectRecord(subject: subject, schema: schema, parent: parent)
             records[identity] = record
-            chain.place(record, in: slot)
+            chain.place(record, in: slot, schema: number)
         }
     }
 

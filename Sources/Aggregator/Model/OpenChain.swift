@@ -8,6 +8,7 @@ final class OpenChain {
     let history: HistoryChain
     /// By slot.
     private(set) var live: [LiveSubject?] = []
+    private var plans: [SchemaNumber: Rates.Plan] = [:]
     /// The frame that can be decoded next.
     var nextSequence: UInt64
 
@@ -31,9 +32,11 @@ final class OpenChain {
         Int(slot) < live.count ? live[Int(slot)] : nil
     }
 
-    func place(_ record: SubjectRecord, in slot: Slot) {
+    func place(_ record: SubjectRecord, in slot: Slot, schema: SchemaNumber) {
         while live.count <= Int(slot) { live.append(nil) }
-        live[Int(slot)] = LiveSubject(record: record, plan: Rates.Plan(record.schema))
+        let plan = plans[schema] ?? Rates.Plan(record.schema)
+        plans[schema] = plan
+        live[Int(slot)] = LiveSubject(record: record, plan: plan)
         record.enter(chain: history.number, slot: slot, firstSequence: nextSequence)
     }
 

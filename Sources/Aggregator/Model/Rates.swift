@@ -79,12 +79,25 @@ enum Rates {
     struct Plan {
         let columns: [(column: Int, rate: MetricID)]
         let readOffsetColumn: Int?
+        /// Where each of the roll-ups' metrics comes from, for those that the schema has.
+        let sums: [(index: Int, source: Source)]
+
+        enum Source {
+            case column(Int)
+            /// Index into `columns`.
+            case rate(Int)
+        }
 
         init(_ schema: Schema) {
             columns = pairs.compactMap { pair in
                 schema.column(of: pair.counter).map { ($0, pair.rate) }
             }
             readOffsetColumn = schema.column(of: .readOffset)
+            let rates = columns.map(\.rate)
+            sums = RollUps.metrics.enumerated().compactMap { index, metric in
+                if let column = schema.column(of: metric) { return (index, .column(column)) }
+                return rates.firstIndex(of: metric).map { (index, .rate($0)) }
+            }
         }
 
         /// When the subject of this row was read, milliseconds since the epoch.
@@ -120,11 +133,14 @@ enum Rates {
             state.cycle = cycle
         }
 
-        func rate(_ metric: MetricID, in state: State) -> Double? {
-            guard let index = columns.firstIndex(where: { $0.rate == metric }),
-                index < state.rates.count, !state.rates[index].isNaN
-            else { return nil }
-            return state.rates[index]
+        /// A gauge or rate for the roll-ups; `nan` where there is none this cycle.
+        func value(
+            _ source: Source, row: UnsafeBufferPointer<Int64>, state: State
+        ) -> Double {
+            switch source {
+            case .column(let column): Double(row[column])
+            case .rate(let index): index < state.rates.count ? state.rates[index] : .nan
+            }
         }
     }
 }
