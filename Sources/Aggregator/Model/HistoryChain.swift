@@ -11,6 +11,8 @@ final class HistoryChain {
     let runID: [UInt8]
     /// Distinguishes chains of a node.
     let number: Int
+    /// Sequence of the chain's first frame, which is the chain's number on the wire.
+    let firstSequence: UInt64
     private let base: FrameDecoder
     private var chunks: [HistoryChunk] = []
     private(set) var lastStep: Int64 = .min
@@ -19,17 +21,11 @@ final class HistoryChain {
     /// Chunks grow with the chain, so that a node of ten subjects does not hold what 220 need.
     private static let chunkByteCounts = 2_048...32_768
 
-    init(runID: [UInt8], number: Int, limits: WireLimits) {
+    init(runID: [UInt8], number: Int, firstSequence: UInt64, limits: WireLimits) {
         self.runID = runID
         self.number = number
+        self.firstSequence = firstSequence
         base = FrameDecoder(limits: limits)
-    }
-
-    /// Starts from a decoder's state, which the next record follows.
-    init(runID: [UInt8], number: Int, copying decoder: FrameDecoder) {
-        self.runID = runID
-        self.number = number
-        base = FrameDecoder(copying: decoder)
     }
 
     var firstStep: Int64? { chunks.lazy.compactMap(\.firstStep).first }
@@ -87,15 +83,25 @@ final class HistoryChain {
         }
     }
 
+    /// The slots that these subjects have at the base, to be wanted from there on.
+    func slotsAtBase(of places: [SubjectRecord.Place]) -> [Slot] {
+        guard let sequence = base.header?.sequence else { return [] }
+        return places.filter { $0.firstSequence <= sequence && $0.lastSequence > sequence }
+            .map(\.slot)
+    }
+
     /// What a reader needs, taken under the node's lock and used without it.
     func snapshot(wanting slots: [Slot]) -> Snapshot {
         Snapshot(
-            number: number, decoder: FrameDecoder(copying: base, wanting: slots),
+            number: number, firstSequence: firstSequence,
+            decoder: FrameDecoder(copying: base, wanting: slots),
             parts: chunks.map { ($0, $0.byteCount) })
     }
 
     struct Snapshot {
         let number: Int
+        /// Sequence of the chain's first frame.
+        let firstSequence: UInt64
         let decoder: FrameDecoder
         fileprivate let parts: [(chunk: HistoryChunk, byteCount: Int)]
 
@@ -115,7 +121,7 @@ final class HistoryChain {
                         goesOn = frame(try decoder.decode(payload), decoder)
                         return goesOn
                     }
-                    let next = (decoder.header?.sequence ?? 0) &+ 1
+                    let next = decoder.header.map { $0.sequence &+ 1 } ?? firstSequence
                     for change in try DictionaryCodec.decode(payload) {
                         try decoder.apply(change)
                         if case .add(let slot, _, _) = change, changed(change, next) {

@@ -157,6 +157,9 @@ final class NodeModel: @unchecked Sendable {
 
     // MARK: What readers see
 
+    /// Step of the newest frame, milliseconds since the epoch; `Int64.min` before the first.
+    var lastStep: Int64 { read { $0.live?.lastStep ?? .min } }
+
     /// Looks at the state under the lock: copy what is needed and leave.
     func read<Result>(_ body: (State) -> Result) -> Result {
         lock.withLock { body(state) }
@@ -173,7 +176,8 @@ extension NodeModel.State {
         openChains.removeAll { $0.id == id }
         while openChains.count >= configuration.openChains { openChains.removeFirst() }
         let history = HistoryChain(
-            runID: runID, number: nextChainNumber, limits: configuration.limits)
+            runID: runID, number: nextChainNumber, firstSequence: id,
+            limits: configuration.limits)
         nextChainNumber += 1
         chains.append(history)
         openChains.append(OpenChain(id: id, history: history, limits: configuration.limits))
