@@ -92,7 +92,7 @@ private struct CycleSeries {
             stamps = [Int64](repeating: .min, count: cycles)
             values = [Double](repeating: .nan, count: cycles * width)
         }
-        guard index > newestIndex &- Int64(cycles) else { return }
+        guard newestIndex == .min || index > newestIndex - Int64(cycles) else { return }
         newestIndex = max(newestIndex, index)
         let place = Int(((index % Int64(cycles)) + Int64(cycles)) % Int64(cycles))
         let start = place * width
@@ -110,7 +110,7 @@ private struct CycleSeries {
         var found: [(index: Int64, value: Double)] = []
         for place in stamps.indices {
             let (index, value) = (stamps[place], values[place * width + column])
-            guard index > newestIndex &- Int64(stamps.count), index != .min, !value.isNaN else {
+            guard index != .min, index > newestIndex - Int64(stamps.count), !value.isNaN else {
                 continue
             }
             found.append((index, value))
