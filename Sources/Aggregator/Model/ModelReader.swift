@@ -215,3 +215,31 @@ extension Subject {
     /// The pause container that holds a pod's namespaces: not one of the pod's own containers.
     var isSandbox: Bool { attributes[.sandbox] == "sandbox" }
 }
+
+extension ModelReader {
+    /// Heapster's keys of everything that runs now: `namespace:default/pod:web`.
+    func keys() -> [String] {
+        var found: Set<String> = ["cluster"]
+        for node in currentNodes() {
+            let subjects = node.read { state in
+                state.live?.live.compactMap { $0?.record.subject } ?? []
+            }
+            for subject in subjects {
+                switch subject.kind {
+                case .node: found.insert("node:\(node.name)")
+                case .systemContainer: found.insert("node:\(node.name)/container:\(subject.name)")
+                case .pod, .container:
+                    let pod = podName(uid: subject.podUID)
+                    found.insert("namespace:\(pod.namespace)")
+                    let key = "namespace:\(pod.namespace)/pod:\(pod.name)"
+                    found.insert(key)
+                    if subject.kind == .container, !subject.isSandbox {
+                        found.insert("\(key)/container:\(name(of: subject))")
+                    }
+                default: break
+                }
+            }
+        }
+        return found.sorted()
+    }
+}

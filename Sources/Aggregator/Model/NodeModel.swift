@@ -160,6 +160,24 @@ final class NodeModel: @unchecked Sendable {
     /// Step of the newest frame, milliseconds since the epoch; `Int64.min` before the first.
     var lastStep: Int64 { read { $0.live?.lastStep ?? .min } }
 
+    struct Statistics: Sendable {
+        var counters = Counters()
+        var lastStep: Int64 = .min
+        /// Memory of the encoded history.
+        var historyBytes = 0
+        /// Live subjects.
+        var subjects = 0
+    }
+
+    var statistics: Statistics {
+        read { state in
+            Statistics(
+                counters: state.counters, lastStep: state.live?.lastStep ?? .min,
+                historyBytes: state.chains.reduce(0) { $0 + $1.reservedByteCount },
+                subjects: state.live?.decoder.layout.subjectCount ?? 0)
+        }
+    }
+
     /// Looks at the state under the lock: copy what is needed and leave.
     func read<Result>(_ body: (State) -> Result) -> Result {
         lock.withLock { body(state) }
