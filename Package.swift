@@ -28,7 +28,8 @@ let package = Package(
             name: "Aggregator", dependencies: ["Wire", "CLinux", "CZlib"], swiftSettings: strict),
 
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
-        .testTarget(name: "WireTests", dependencies: ["Wire", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "WireTests", dependencies: ["Wire", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "NodeAgentTests", dependencies: ["NodeAgent", "Wire", "TestSupport"],
             swiftSettings: strict),

@@ -25,6 +25,17 @@ static inline long hw_getrandom(void *buffer, size_t byteCount) {
     return syscall(SYS_getrandom, buffer, byteCount, 0);
 }
 
+/// accept4(2): a connection that is close-on-exec and nonblocking from its first moment.
+/// `address` holds `*byteCount` bytes, at least a sockaddr_storage. -1 and errno on failure.
+static inline int hw_accept4(int listener, void *address, unsigned int *byteCount) {
+    return (int)syscall(SYS_accept4, listener, address, byteCount, 02000000 | 00004000);
+}
+
+/// PR_SET_NAME of prctl(2): the calling thread's name; the kernel keeps the first 15 bytes.
+static inline void hw_set_thread_name(const char *name) {
+    syscall(SYS_prctl, 15, name, 0, 0, 0);
+}
+
 /// Standard error as a descriptor-backed stream that Swift 6 can name.
 static inline FILE *hw_stderr(void) { return stderr; }
 static inline FILE *hw_stdout(void) { return stdout; }

@@ -315,25 +315,32 @@ extension Catalog {
             .networkReceiveBytes, "network/rx", .bytes, .counter, [.node, .pod, .networkInterface],
             "Bytes received"),
         Metric(
-            .networkReceivePackets, "network/rx_packets", .none, .counter, [.node, .pod, .networkInterface],
+            .networkReceivePackets, "network/rx_packets", .none, .counter,
+            [.node, .pod, .networkInterface],
             "Packets received"),
         Metric(
-            .networkReceiveErrors, "network/rx_errors", .none, .counter, [.node, .pod, .networkInterface],
+            .networkReceiveErrors, "network/rx_errors", .none, .counter,
+            [.node, .pod, .networkInterface],
             "Errors on packets received"),
         Metric(
-            .networkReceiveDropped, "network/rx_dropped", .none, .counter, [.node, .pod, .networkInterface],
+            .networkReceiveDropped, "network/rx_dropped", .none, .counter,
+            [.node, .pod, .networkInterface],
             "Packets dropped that were to be received"),
         Metric(
-            .networkTransmitBytes, "network/tx", .bytes, .counter, [.node, .pod, .networkInterface],
+            .networkTransmitBytes, "network/tx", .bytes, .counter,
+            [.node, .pod, .networkInterface],
             "Bytes sent"),
         Metric(
-            .networkTransmitPackets, "network/tx_packets", .none, .counter, [.node, .pod, .networkInterface],
+            .networkTransmitPackets, "network/tx_packets", .none, .counter,
+            [.node, .pod, .networkInterface],
             "Packets sent"),
         Metric(
-            .networkTransmitErrors, "network/tx_errors", .none, .counter, [.node, .pod, .networkInterface],
+            .networkTransmitErrors, "network/tx_errors", .none, .counter,
+            [.node, .pod, .networkInterface],
             "Errors on packets sent"),
         Metric(
-            .networkTransmitDropped, "network/tx_dropped", .none, .counter, [.node, .pod, .networkInterface],
+            .networkTransmitDropped, "network/tx_dropped", .none, .counter,
+            [.node, .pod, .networkInterface],
             "Packets dropped that were to be sent"),
         Metric(
             .socketsUsed, "sockets/used", .none, .gauge, .node,
@@ -445,19 +452,24 @@ extension Catalog {
             .memoryPageFaultsRate, "memory/page_faults_rate", .perSecond, .gauge, .nodeAndCgroups,
             "Page faults per second", origin: .rate),
         Metric(
-            .memoryMajorPageFaultsRate, "memory/major_page_faults_rate", .perSecond, .gauge, .nodeAndCgroups,
+            .memoryMajorPageFaultsRate, "memory/major_page_faults_rate", .perSecond, .gauge,
+            .nodeAndCgroups,
             "Major page faults per second", origin: .rate),
         Metric(
-            .networkReceiveRate, "network/rx_rate", .perSecond, .gauge, [.node, .pod, .networkInterface],
+            .networkReceiveRate, "network/rx_rate", .perSecond, .gauge,
+            [.node, .pod, .networkInterface],
             "Bytes received per second", origin: .rate),
         Metric(
-            .networkReceiveErrorsRate, "network/rx_errors_rate", .perSecond, .gauge, [.node, .pod, .networkInterface],
+            .networkReceiveErrorsRate, "network/rx_errors_rate", .perSecond, .gauge,
+            [.node, .pod, .networkInterface],
             "Receive errors per second", origin: .rate),
         Metric(
-            .networkTransmitRate, "network/tx_rate", .perSecond, .gauge, [.node, .pod, .networkInterface],
+            .networkTransmitRate, "network/tx_rate", .perSecond, .gauge,
+            [.node, .pod, .networkInterface],
             "Bytes sent per second", origin: .rate),
         Metric(
-            .networkTransmitErrorsRate, "network/tx_errors_rate", .perSecond, .gauge, [.node, .pod, .networkInterface],
+            .networkTransmitErrorsRate, "network/tx_errors_rate", .perSecond, .gauge,
+            [.node, .pod, .networkInterface],
             "Transmit errors per second", origin: .rate),
         Metric(
             .diskReadBytesRate, "disk/io_read_bytes_rate", .perSecond, .gauge, .blockDevice,
@@ -479,10 +491,12 @@ extension Catalog {
             .memoryLimit, "memory/limit", .bytes, .gauge, [.node, .pod, .container],
             "Memory limit", origin: .cluster),
         Metric(
-            .ephemeralStorageRequest, "ephemeral_storage/request", .bytes, .gauge, [.node, .pod, .container],
+            .ephemeralStorageRequest, "ephemeral_storage/request", .bytes, .gauge,
+            [.node, .pod, .container],
             "Local storage requested", origin: .cluster),
         Metric(
-            .ephemeralStorageLimit, "ephemeral_storage/limit", .bytes, .gauge, [.node, .pod, .container],
+            .ephemeralStorageLimit, "ephemeral_storage/limit", .bytes, .gauge,
+            [.node, .pod, .container],
             "Local storage limit", origin: .cluster),
         Metric(
             .restartCount, "restart_count", .none, .gauge, [.pod, .container],
@@ -515,13 +529,16 @@ extension Catalog {
             .ephemeralStorageNodeCapacity, "ephemeral_storage/node_capacity", .bytes, .gauge, .node,
             "Local storage capacity of the node", origin: .cluster),
         Metric(
-            .ephemeralStorageNodeAllocatable, "ephemeral_storage/node_allocatable", .bytes, .gauge, .node,
+            .ephemeralStorageNodeAllocatable, "ephemeral_storage/node_allocatable", .bytes, .gauge,
+            .node,
             "Local storage of the node that pods can have", origin: .cluster),
         Metric(
-            .ephemeralStorageNodeUtilization, "ephemeral_storage/node_utilization", .ratio, .gauge, .node,
+            .ephemeralStorageNodeUtilization, "ephemeral_storage/node_utilization", .ratio, .gauge,
+            .node,
             "Local storage used, as a share of the allocatable", origin: .cluster),
         Metric(
-            .ephemeralStorageNodeReservation, "ephemeral_storage/node_reservation", .ratio, .gauge, .node,
+            .ephemeralStorageNodeReservation, "ephemeral_storage/node_reservation", .ratio, .gauge,
+            .node,
             "Local storage requested, as a share of the allocatable", origin: .cluster),
     ]
 }

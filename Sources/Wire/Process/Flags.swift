@@ -11,7 +11,8 @@ public struct Flag: Sendable {
     public var isRepeatable: Bool
 
     public init(
-        _ name: String, _ valueName: String, default defaultValue: String = "", aliases: [String] = [],
+        _ name: String, _ valueName: String, default defaultValue: String = "",
+        aliases: [String] = [],
         repeatable: Bool = false, _ help: String
     ) {
         self.name = name
@@ -112,7 +113,8 @@ public struct CommandLine: Sendable {
         guard let text = text(name) else { return nil }
         guard let value = Int(text), range.contains(value) else {
             report(
-                "--\(name)=\(text) is not a whole number from \(range.lowerBound) to \(range.upperBound)")
+                "--\(name)=\(text) is not a whole number from \(range.lowerBound) to \(range.upperBound)"
+            )
             return nil
         }
         return value
@@ -147,7 +149,9 @@ public struct CommandLine: Sendable {
     }
 
     /// The text of `--help`: usage, one paragraph per flag in the order of declaration.
-    public static func help(program: String, summary: String, usage: String, flags: [Flag]) -> String {
+    public static func help(program: String, summary: String, usage: String, flags: [Flag])
+        -> String
+    {
         var text = "\(program): \(summary)\n\nusage: \(program) \(usage)\n\nflags:\n"
         for flag in flags {
             text += "  --\(flag.name)"

@@ -21,17 +21,17 @@ public enum RecordType: UInt8, Sendable, CaseIterable {
     case facts = 8
     /// Frames that no longer exist anywhere.
     case gap = 9
+    /// The chain that the following `subjects` and `frame` records belong to.
+    case chain = 10
 }
 
-/// Flags of a record, the high four bits of its second byte.
+/// Flags of a record, the high four bits of its second byte. Unknown ones are ignored.
 public struct RecordFlags: OptionSet, Sendable {
     public let rawValue: UInt8
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
-    /// Belongs to the chain that fills in what an outage delayed, not to the live one.
-    public static let backlog = RecordFlags(rawValue: 1 << 4)
-    /// On `subjects`: the whole dictionary; forget the one before.
-    public static let snapshot = RecordFlags(rawValue: 1 << 5)
+    /// On `chain`: the chain begins here, with its whole dictionary and a key frame.
+    public static let begins = RecordFlags(rawValue: 1 << 4)
 }
 
 /// A whole record inside somebody's buffer.

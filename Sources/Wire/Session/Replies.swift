@@ -1,9 +1,14 @@
+/// A chain's number within an agent run: the sequence of its first frame, which is a key frame.
+///
+/// A chain is a run of frames of which each needs the one before it. After an outage the agent begins
+/// a new one with the present, and sends the rest of the old one beside it.
+public typealias ChainID = UInt64
+
 /// The aggregator's answer to a hello.
 public struct Welcome: Sendable, Equatable {
     public var version: UInt8 = Hello.version
-    /// The frame of this run that the aggregator wants next. 0: it has nothing of this run and no
-    /// dictionary; the agent begins with a snapshot and a key frame.
-    public var nextSequence: UInt64 = 0
+    /// The chains of this run that the aggregator can continue. Any other chain has to begin again.
+    public var chains: [OpenChain] = []
     /// The resolution at which the aggregator closes cycles, milliseconds.
     public var resolutionMilliseconds: UInt64 = 0
     /// The aggregator's clock when this was sent, milliseconds since the epoch.
@@ -13,12 +18,31 @@ public struct Welcome: Sendable, Equatable {
     /// Live subjects that it takes.
     public var subjects: UInt64 = 0
 
+    /// A chain and the frame of it that is wanted next.
+    public struct OpenChain: Sendable, Equatable {
+        public var id: ChainID
+        public var nextSequence: UInt64
+
+        public init(id: ChainID, nextSequence: UInt64) {
+            self.id = id
+            self.nextSequence = nextSequence
+        }
+    }
+
+    /// Chains that a welcome can list.
+    public static let chainLimit = 64
+
     public init() {}
 
     public func encode() -> [UInt8] {
         var fields = MessageFieldWriter()
         fields.put(1, integer: UInt64(version))
-        fields.put(2, integer: nextSequence)
+        for chain in chains {
+            var bytes: [UInt8] = []
+            Varint.append(chain.id, to: &bytes)
+            Varint.append(chain.nextSequence, to: &bytes)
+            fields.put(2, bytes: bytes)
+        }
         fields.put(3, integer: resolutionMilliseconds)
         fields.put(4, integer: clockMilliseconds)
         fields.put(5, integer: recordBytes)
@@ -31,7 +55,15 @@ public struct Welcome: Sendable, Equatable {
         try MessageFieldReader.read(payload) { (tag, value) throws(WireError) in
             switch tag {
             case 1: welcome.version = UInt8(clamping: try value.integer())
-            case 2: welcome.nextSequence = try value.integer()
+            case 2:
+                var reader = ByteReader(value.bytes)
+                let chain = OpenChain(id: try reader.varint(), nextSequence: try reader.varint())
+                guard welcome.chains.count < Welcome.chainLimit else {
+                    throw .limitExceeded(
+                        what: "open chains", actual: welcome.chains.count + 1,
+                        limit: Welcome.chainLimit)
+                }
+                welcome.chains.append(chain)
             case 3: welcome.resolutionMilliseconds = try value.integer()
             case 4: welcome.clockMilliseconds = try value.integer()
             case 5: welcome.recordBytes = try value.integer()

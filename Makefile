@@ -1,0 +1,29 @@
+# Heapwire: what a person or CI calls. `make help` lists the targets.
+
+SWIFT ?= swift
+CONFIGURATION ?= release
+PACKAGES := zlib1g-dev libssl-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help deps run test lint build clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+deps: ## install what the build needs (through apt, when root)
+	@scripts/deps $(PACKAGES)
+
+build: deps ## release binaries in .build/release
+	$(SWIFT) build -c release
+
+run: deps ## build, start aggregator and agent on loopback, show this machine's busiest cgroups
+	@scripts/run
+
+test: deps ## all tests (debug build)
+	@scripts/test
+
+lint: ## style of every Swift file
+	$(SWIFT) format lint -s -r Package.swift Sources Tests Benchmarks
+
+clean: ## remove build results
+	rm -rf .build .build-*

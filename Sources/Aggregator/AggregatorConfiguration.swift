@@ -1,0 +1,139 @@
+import Wire
+
+/// Every flag of the aggregator.
+struct AggregatorConfiguration: Sendable {
+    var source = Source.none
+    /// A PodList to name pods by, where there is no apiserver.
+    var podsFile: String?
+    var apiAddress = SocketAddress.loopback(port: 8_082)
+    var ingestAddress = SocketAddress.loopback(port: 8_090)
+    var model = ModelConfiguration()
+    var ingest = IngestConfiguration()
+    var ingestThreads = 1
+    var logLevel = Diagnostics.Level.info
+
+    enum Source: Sendable, Equatable {
+        /// The agents' own view, and `--pods`.
+        case none
+    }
+
+    static let flags: [Flag] = [
+        Flag(
+            "source", "SOURCE", default: "none",
+            "Where names come from. none: pods are known by their UIDs, or by --pods."),
+        Flag(
+            "pods", "FILE",
+            "A list of pods as `kubectl get pods -A -o json` prints it. Read again when it changes."),
+        Flag(
+            "port", "PORT", default: "8082", aliases: ["heapster-port"],
+            "TCP port of the API. 0 lets the kernel choose; the log says which."),
+        Flag(
+            "listen-ip", "IP", default: "127.0.0.1",
+            "Address on which API and ingest listen."),
+        Flag(
+            "ingest-port", "PORT", default: "8090",
+            "TCP port that takes frames from agents. 0 lets the kernel choose."),
+        Flag(
+            "metric-resolution", "DURATION", default: "10s",
+            "Time between cycles, 1s to 1h. Agents without --resolution send at it."),
+        Flag(
+            "history", "DURATION", default: "15m",
+            "How much history is kept in memory, 1m to 24h."),
+        Flag(
+            "agent-token-file", "FILE",
+            "A secret that agents must present (their --agent-token-file); at least 16 bytes."),
+        Flag(
+            "insecure-ingest", "",
+            "Take frames over plain TCP on addresses other than loopback."),
+        Flag(
+            "insecure-http", "",
+            "Serve the API over plain HTTP on addresses other than loopback."),
+        Flag(
+            "ingest-threads", "COUNT", default: "1", "Threads that take frames, 1 to 64."),
+        Flag(
+            "max-nodes", "COUNT", default: "20000", "Nodes that may be known at once."),
+        Flag(
+            "max-connections", "COUNT", default: "20000",
+            "Connections to the ingest port that may be open at once."),
+        Flag("log-level", "LEVEL", default: "info", "debug, info, warning or error."),
+    ]
+
+    static var help: String {
+        CommandLine.help(
+            program: "heapwire-aggregator",
+            summary: "takes frames from Heapwire agents and answers Heapster's model API",
+            usage: "[--port=8082] [--ingest-port=8090] [--pods=FILE] [flags]", flags: flags)
+    }
+
+    /// Reads and checks all flags.
+    ///
+    /// - Throws: every problem at once, each a sentence with its remedy.
+    init(_ commandLine: CommandLine) throws(UsageError) {
+        var line = commandLine
+        if let source = line.text("source"), source != "none" {
+            line.report("--source=\(source) is not known; the sources are: none")
+        }
+        podsFile = line.text("pods")
+        let host = line.text("listen-ip") ?? "127.0.0.1"
+        let apiPort = line.integer("port", in: 0...65_535) ?? 8_082
+        let ingestPort = line.integer("ingest-port", in: 0...65_535) ?? 8_090
+        if apiPort == ingestPort, apiPort != 0 {
+            line.report("--port and --ingest-port are both \(apiPort); choose two ports")
+        }
+        if let api = SocketAddress(numericHost: host, port: UInt16(apiPort)),
+            let ingest = SocketAddress(numericHost: host, port: UInt16(ingestPort))
+        {
+            (apiAddress, ingestAddress) = (api, ingest)
+        } else {
+            line.report("--listen-ip=\(host) is not an IP address; write 127.0.0.1, 0.0.0.0 or ::")
+        }
+        model.resolution =
+            line.milliseconds("metric-resolution", in: 1_000...3_600_000) ?? model.resolution
+        model.window = line.milliseconds("history", in: 60_000...86_400_000) ?? model.window
+        model.nodes = line.integer("max-nodes", in: 1...1_000_000) ?? model.nodes
+        ingest.connections =
+            line.integer("max-connections", in: 1...1_000_000) ?? ingest.connections
+        ingest.silenceMilliseconds = max(30_000, 3 * UInt64(model.resolution))
+        ingestThreads = line.integer("ingest-threads", in: 1...64) ?? 1
+        readSecurity(&line)
+        switch line.text("log-level") {
+        case "debug": logLevel = .debug
+        case "info": logLevel = .info
+        case "warning": logLevel = .warning
+        case "error": logLevel = .error
+        case let other:
+            line.report(
+                "--log-level=\(other ?? "") is not known; write debug, info, warning or error")
+        }
+        guard line.problems.isEmpty else { throw UsageError(problems: line.problems) }
+    }
+
+    private mutating func readSecurity(_ line: inout CommandLine) {
+        if let path = line.text("agent-token-file") {
+            do throws(SmallFileError) {
+                let token = try SmallFile.read(path, byteLimit: 16_384).trimmingWhitespace()
+                if token.count < 16 {
+                    line.report("\(path) holds \(token.count) bytes; a token has at least 16")
+                }
+                ingest.authentication = .sharedToken(token)
+            } catch {
+                line.report("--agent-token-file: \(error)")
+            }
+        }
+        if !ingestAddress.isLoopback, !line.bool("insecure-ingest") {
+            line.report(
+                "--listen-ip=\(ingestAddress.host) would take frames unencrypted from other "
+                    + "machines; give --insecure-ingest if the network is trusted")
+        }
+        if !apiAddress.isLoopback, !line.bool("insecure-http") {
+            line.report(
+                "--listen-ip=\(apiAddress.host) would serve the API unencrypted to other machines; "
+                    + "give --insecure-http if the network is trusted")
+        }
+    }
+}
+
+/// A command line that cannot be followed.
+struct UsageError: Error {
+    let problems: [String]
+}

@@ -1,0 +1,125 @@
+import Wire
+
+/// Everything known of one entity at one cycle: Heapster's MetricSet. What sinks get, one after the
+/// other, and what the batch exports show.
+///
+/// A batch of a large cluster is never in memory as a whole: a `Batch` hands one set at a time to its
+/// reader, in a value whose arrays are used again for the next.
+struct MetricSet: Sendable, Equatable {
+    var kind: EntityKind = .cluster
+    /// Labels in the order of their keys, `type` among them; empty values are left out by the sinks
+    /// that want it so.
+    var labels: [Label] = []
+    /// Metrics without labels of their own, in the order of the catalogue.
+    var values: [MetricSample] = []
+    /// Metrics of children: filesystems, devices, accelerators.
+    var labeledValues: [LabeledSample] = []
+    /// When the values were read, milliseconds since the epoch; 0 for sums.
+    var scrapeTime: Int64 = 0
+    /// When the entity's counters began, milliseconds since the epoch; 0 where that is not known.
+    var collectionStartTime: Int64 = 0
+    /// When the entity was created, milliseconds since the epoch; 0 where that is not known.
+    var entityCreateTime: Int64 = 0
+
+    /// Forgets everything, keeps the memory.
+    mutating func removeAll() {
+        labels.removeAll(keepingCapacity: true)
+        values.removeAll(keepingCapacity: true)
+        labeledValues.removeAll(keepingCapacity: true)
+        scrapeTime = 0
+        collectionStartTime = 0
+        entityCreateTime = 0
+    }
+
+    func label(_ key: String) -> String? { labels.first { $0.key == key }?.value }
+    func value(_ metric: MetricID) -> MetricValue? {
+        values.first { $0.metric == .catalogue(metric) }?.value
+    }
+}
+
+struct Label: Sendable, Hashable {
+    var key: String
+    var value: String
+}
+
+/// The `type` label.
+enum EntityKind: String, Sendable, CaseIterable {
+    case cluster
+    case namespace = "ns"
+    case node
+    case pod
+    case container = "pod_container"
+    case systemContainer = "sys_container"
+    /// Not in Heapster: Deployment, StatefulSet, DaemonSet, Job, CronJob.
+    case workload
+}
+
+/// One metric of a set.
+struct MetricSample: Sendable, Equatable {
+    var metric: MetricKey
+    var value: MetricValue
+    init(_ metric: MetricID, _ value: MetricValue) {
+        self.metric = .catalogue(metric)
+        self.value = value
+    }
+    init(_ metric: MetricKey, _ value: MetricValue) {
+        self.metric = metric
+        self.value = value
+    }
+}
+
+/// What a metric is called: a row of the catalogue, or a name that only the cluster knows
+/// (`nvidia.com/gpu/request`, `custom/queue_length`).
+enum MetricKey: Sendable, Hashable {
+    case catalogue(MetricID)
+    case named(String, Metric.Kind)
+
+    var name: String {
+        switch self {
+        case .catalogue(let id): Catalog.metric(id).name
+        case .named(let name, _): name
+        }
+    }
+
+    var kind: Metric.Kind {
+        switch self {
+        case .catalogue(let id): Catalog.metric(id).kind
+        case .named(_, let kind): kind
+        }
+    }
+}
+
+/// One metric of a child.
+struct LabeledSample: Sendable, Equatable {
+    var metric: MetricKey
+    /// In the order of their keys: `resource_id`, or `accelerator_id`, `make`, `model`.
+    var labels: [Label]
+    var value: MetricValue
+}
+
+/// A closed cycle, to be read set by set, as often as there are sinks.
+protocol Batch: Sendable {
+    /// The cycle, milliseconds since the epoch: the timestamp of every value.
+    var timestamp: Int64 { get }
+    /// Whether it brings late data of a cycle that was handed out before.
+    var isAmendment: Bool { get }
+    /// Calls `body` for each set. The set is only valid during the call.
+    ///
+    /// - Throws: what `body` throws.
+    func forEachSet<Failure: Error>(
+        _ body: (borrowing MetricSet) throws(Failure) -> Void
+    ) throws(Failure)
+}
+
+/// A batch that is all there already: tests, small clusters, replays.
+struct RecordedBatch: Batch {
+    var timestamp: Int64
+    var isAmendment = false
+    var sets: [MetricSet]
+
+    func forEachSet<Failure: Error>(
+        _ body: (borrowing MetricSet) throws(Failure) -> Void
+    ) throws(Failure) {
+        for set in sets { try body(set) }
+    }
+}

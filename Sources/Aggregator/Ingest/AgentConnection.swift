@@ -1,0 +1,123 @@
+import Wire
+
+/// One connection to the ingest port: joins a session to a socket and watches the time.
+final class AgentConnection: StreamConnectionDelegate {
+    private let stream: SocketStream
+    private let loop: EventLoop
+    private let configuration: IngestConfiguration
+    private let counters: IngestCounters
+    private let inputByteCountMax: Int
+    private var session: IngestSession
+    private var connection: StreamConnection?
+    private var deadline: TimerID?
+    private var output: [UInt8] = []
+    private var lastReceived: UInt64 = 0
+
+    private static let limited = LimitedDiagnostics()
+
+    init(
+        _ stream: SocketStream, loop: EventLoop, session: IngestSession, inputByteCountMax: Int,
+        configuration: IngestConfiguration, counters: IngestCounters
+    ) {
+        self.stream = stream
+        self.loop = loop
+        self.session = session
+        self.inputByteCountMax = inputByteCountMax
+        self.configuration = configuration
+        self.counters = counters
+    }
+
+    /// On the loop's thread.
+    func start() {
+        let connection = StreamConnection(
+            stream, loop: loop, inputByteCountMax: inputByteCountMax,
+            outputByteCountMax: configuration.outputBytes, delegate: self)
+        self.connection = connection
+        let timer = loop.makeTimer { [weak self] in self?.checkTime() }
+        deadline = timer
+        loop.schedule(
+            timer, afterNanoseconds: configuration.handshakeMilliseconds &* 1_000_000)
+        do throws(TransportError) {
+            try connection.start()
+        } catch {
+            Self.limited.warning("cannot serve \(stream.peer): \(error)")
+            stream.close()
+            closed(connection, error: nil)
+        }
+    }
+
+    func opened(_ connection: StreamConnection) {}
+
+    func received(_ bytes: UnsafeRawBufferPointer, on connection: StreamConnection) -> Int {
+        lastReceived = loop.now
+        let wasStreaming = session.isStreaming
+        output.removeAll(keepingCapacity: true)
+        let now = Int64(loop.clock.realtimeNanoseconds / 1_000_000)
+        let consumed = session.receive(bytes, now: now, output: &output)
+        send(output, on: connection)
+        if !wasStreaming, session.isStreaming {
+            Diagnostics.info("agent of node \(session.nodeName) connected from \(stream.peer)")
+            if let deadline {
+                loop.schedule(
+                    deadline, afterNanoseconds: configuration.silenceMilliseconds &* 1_000_000)
+            }
+        }
+        if session.isEnded { finish(connection) }
+        return consumed
+    }
+
+    func outputDrained(_ connection: StreamConnection) {}
+
+    func inputEnded(_ connection: StreamConnection) { connection.close() }
+
+    func closed(_ connection: StreamConnection, error: TransportError?) {
+        if let deadline { loop.cancel(deadline) }
+        deadline = nil
+        if session.isStreaming {
+            let reason = error.map { ": \($0)" } ?? ""
+            Diagnostics.info("agent of node \(session.nodeName) disconnected\(reason)")
+        }
+        session.leave()
+        counters.connectionClosed()
+        self.connection = nil
+    }
+
+    private func send(_ bytes: [UInt8], on connection: StreamConnection) {
+        guard !bytes.isEmpty else { return }
+        guard connection.output.append(bytes) else {
+            // The agent does not read its acks: it would never free its ring either.
+            counters.rejected(.overloaded)
+            connection.close()
+            return
+        }
+        connection.flush()
+    }
+
+    /// Lets the last words reach the agent, for a moment.
+    private func finish(_ connection: StreamConnection) {
+        if let refusal = session.refusal {
+            let who = session.nodeName.isEmpty ? "" : " for node \(session.nodeName)"
+            Self.limited.warning(
+                "refused \(stream.peer)\(who): \(refusal.code): \(refusal.words)")
+        }
+        if let deadline { loop.schedule(deadline, afterNanoseconds: 2_000_000_000) }
+        connection.finish()
+    }
+
+    private func checkTime() {
+        guard let connection, let deadline else { return }
+        if session.isStreaming {
+            let silence = configuration.silenceMilliseconds &* 1_000_000
+            let due = lastReceived &+ silence
+            if loop.now < due { return loop.schedule(deadline, atNanoseconds: due) }
+        }
+        if !session.isEnded {
+            counters.rejected(.timeout)
+            output.removeAll(keepingCapacity: true)
+            let words = session.isStreaming ? "nothing was heard for too long" : "no hello came"
+            session.end(Farewell(.timeout, words), output: &output)
+            send(output, on: connection)
+        }
+        connection.close()
+    }
+}

@@ -1,0 +1,76 @@
+import Synchronization
+import Wire
+
+/// What the ingest port allows.
+struct IngestConfiguration: Sendable {
+    /// Connections at once, agents or not.
+    var connections = 20_000
+    /// Time for preface and hello.
+    var handshakeMilliseconds: UInt64 = 10_000
+    /// Silence after which an agent's connection is taken for dead.
+    var silenceMilliseconds: UInt64 = 60_000
+    /// Bytes of answers that may wait for a slow agent.
+    var outputBytes = 256 << 10
+    var authentication = AgentAuthentication.none
+}
+
+/// The ingest port: accepts agents and spreads them over event loops. Each connection lives on one
+/// loop's thread.
+final class AgentListener {
+    private let listener: TCPListener
+    private let loops: [EventLoop]
+    private let cluster: Cluster
+    private let configuration: IngestConfiguration
+    private let counters: IngestCounters
+    private let connections = Atomic<Int>(0)
+    private var nextLoop = 0
+    private let limited = LimitedDiagnostics()
+
+    /// - Throws: `TransportError.cannotListen` with the remedy.
+    init(
+        _ address: SocketAddress, loops: [EventLoop], cluster: Cluster,
+        configuration: IngestConfiguration, counters: IngestCounters
+    ) throws(TransportError) {
+        precondition(!loops.isEmpty)
+        listener = try TCPListener(address, remedy: "--ingest-port")
+        self.loops = loops
+        self.cluster = cluster
+        self.configuration = configuration
+        self.counters = counters
+    }
+
+    var address: SocketAddress { listener.address }
+
+    /// Call on the first loop's thread, or before it runs.
+    func start() throws(TransportError) {
+        try listener.start(on: loops[0]) { [weak self] socket in self?.take(socket) }
+    }
+
+    func stop() { listener.stop() }
+
+    private func take(_ socket: AcceptedSocket) {
+        guard counters.openConnections < configuration.connections else {
+            counters.rejected(.overloaded)
+            limited.warning(
+                "refused a connection from \(socket.peer): \(configuration.connections) are open, "
+                    + "the limit (--max-connections)")
+            socket.close()
+            return
+        }
+        counters.connectionOpened()
+        let loop = loops[nextLoop]
+        nextLoop = (nextLoop + 1) % loops.count
+        let session = IngestSession(
+            cluster: cluster, authentication: configuration.authentication, counters: counters)
+        let (configuration, counters) = (configuration, counters)
+        let limit = cluster.configuration.limits.recordBytes + 16
+        // The session is handed over before its first byte: only the loop's thread uses it.
+        let connection = LoopConfined(session, to: loop)
+        loop.post {
+            AgentConnection(
+                SocketStream(accepted: socket), loop: loop, session: connection.value,
+                inputByteCountMax: limit, configuration: configuration, counters: counters
+            ).start()
+        }
+    }
+}

@@ -1,0 +1,259 @@
+import Wire
+
+/// The aggregator's half of the protocol with one agent: bytes in, bytes out, no socket.
+///
+/// ```
+///  preface ──> hello ──accepted──> streaming ──goodbye, replaced──> ended
+///     └──────────┴── anything else: reject with code and words ──────^
+/// ```
+/// The stream may come in any cut.
+struct IngestSession {
+    private enum Phase {
+        case preface
+        case hello
+        case streaming(NodeModel, Cluster.Speaker)
+        case ended
+    }
+
+    /// Why a conversation is ended by this side.
+    private enum Failure: Error {
+        case wire(WireError)
+        case refused(Farewell)
+    }
+
+    private let cluster: Cluster
+    private let authentication: AgentAuthentication
+    private let counters: IngestCounters
+    private var phase = Phase.preface
+    /// Who speaks, once the hello was accepted; for log lines.
+    private(set) var nodeName = ""
+    /// What the other end was told when it was refused.
+    private(set) var refusal: Farewell?
+
+    /// A hello is small; nobody is believed more before it was accepted.
+    private static let helloByteLimit = 65_536
+
+    init(cluster: Cluster, authentication: AgentAuthentication, counters: IngestCounters) {
+        self.cluster = cluster
+        self.authentication = authentication
+        self.counters = counters
+    }
+
+    var isEnded: Bool {
+        if case .ended = phase { return true }
+        return false
+    }
+
+    var isStreaming: Bool {
+        if case .streaming = phase { return true }
+        return false
+    }
+
+    /// Takes what has arrived.
+    ///
+    /// - Parameters:
+    ///   - bytes: what was not consumed before, and more.
+    ///   - now: the clock, milliseconds since the epoch.
+    ///   - output: answers are appended.
+    /// - Returns: how many bytes were consumed; all of them once the conversation is ended.
+    mutating func receive(
+        _ bytes: UnsafeRawBufferPointer, now: Int64, output: inout [UInt8]
+    ) -> Int {
+        var consumed = 0
+        do throws(Failure) {
+            while !isEnded {
+                let rest = UnsafeRawBufferPointer(rebasing: bytes[consumed...])
+                guard let byteCount = try takeNext(rest, now: now, output: &output) else { break }
+                consumed += byteCount
+            }
+        } catch {
+            let farewell =
+                switch error {
+                case .wire(let error): Farewell(error)
+                case .refused(let farewell): farewell
+                }
+            refuse(farewell, output: &output)
+        }
+        flushAck(into: &output)
+        return isEnded ? bytes.count : consumed
+    }
+
+    /// Ends the conversation from this side.
+    mutating func end(_ farewell: Farewell, output: inout [UInt8]) {
+        guard !isEnded else { return }
+        flushAck(into: &output)
+        leave()
+        let type: RecordType = farewell.code == .shutdown ? .goodbye : .reject
+        Record(type: type, payload: farewell.encode()).encode(into: &output)
+    }
+
+    /// The connection is gone, whoever closed it.
+    mutating func leave() {
+        if case .streaming(let node, let speaker) = phase {
+            cluster.leave(node, speaker)
+        }
+        phase = .ended
+    }
+
+    private mutating func refuse(_ farewell: Farewell, output: inout [UInt8]) {
+        counters.rejected(farewell.code)
+        refusal = farewell
+        end(farewell, output: &output)
+    }
+
+    /// - Returns: bytes that were understood, `nil` when more are needed.
+    private mutating func takeNext(
+        _ bytes: UnsafeRawBufferPointer, now: Int64, output: inout [UInt8]
+    ) throws(Failure) -> Int? {
+        if case .preface = phase {
+            guard zip(bytes, Hello.preface).allSatisfy({ $0 == $1 }) else {
+                let words = "this port takes Heapwire agents; the API is on another (--port)"
+                throw .refused(Farewell(.malformed, words))
+            }
+            guard bytes.count >= Hello.preface.count else { return nil }
+            phase = .hello
+            return Hello.preface.count
+        }
+        let limit =
+            isStreaming ? cluster.configuration.limits.recordBytes : Self.helloByteLimit
+        let parsed = try wire { () throws(WireError) in
+            try Record.parse(bytes, payloadLimit: limit)
+        }
+        switch parsed {
+        case .incomplete: return nil
+        case .record(let type, let flags, let payload, let end):
+            let body = UnsafeRawBufferPointer(rebasing: bytes[payload])
+            try take(type, flags, body, now: now, output: &output)
+            return end
+        }
+    }
+
+    private mutating func take(
+        _ type: RecordType, _ flags: RecordFlags, _ payload: UnsafeRawBufferPointer, now: Int64,
+        output: inout [UInt8]
+    ) throws(Failure) {
+        switch phase {
+        case .preface, .ended: break
+        case .hello:
+            guard type == .hello else {
+                throw .refused(Farewell(.malformed, "a \(type) record came before the hello"))
+            }
+            try takeHello(payload, now: now, output: &output)
+        case .streaming(let node, let speaker):
+            guard cluster.isSpeaker(speaker, for: node) else {
+                let words = "another connection speaks for node \(node.name) now"
+                throw .refused(Farewell(.replaced, words))
+            }
+            try takeStreaming(type, flags, payload, node)
+        }
+    }
+
+    private mutating func takeHello(
+        _ payload: UnsafeRawBufferPointer, now: Int64, output: inout [UInt8]
+    ) throws(Failure) {
+        let hello = try wire { () throws(WireError) in try Hello(decoding: payload) }
+        nodeName = hello.nodeName
+        guard
+            (hello.minimumVersion...max(hello.minimumVersion, hello.maximumVersion))
+                .contains(Hello.version)
+        else {
+            let words =
+                "the agent speaks protocol versions \(hello.minimumVersion) to "
+                + "\(hello.maximumVersion), this aggregator \(Hello.version); upgrade the older one"
+            throw .refused(Farewell(.unsupportedVersion, words))
+        }
+        if let farewell = authentication.refusal(of: hello) { throw .refused(farewell) }
+        guard let (node, speaker) = cluster.enter(hello, now: now) else {
+            let words =
+                "\(cluster.configuration.nodes) nodes are known, the limit; raise --max-nodes"
+            throw .refused(Farewell(.overloaded, words, retryAfterMilliseconds: 60_000))
+        }
+        var welcome = Welcome()
+        welcome.chains = node.begin(hello)
+        welcome.resolutionMilliseconds = UInt64(cluster.configuration.resolution)
+        welcome.clockMilliseconds = UInt64(max(0, now))
+        welcome.recordBytes = UInt64(cluster.configuration.limits.recordBytes)
+        welcome.subjects = UInt64(cluster.configuration.limits.subjects)
+        Record(type: .welcome, payload: welcome.encode()).encode(into: &output)
+        phase = .streaming(node, speaker)
+    }
+
+    private mutating func takeStreaming(
+        _ type: RecordType, _ flags: RecordFlags, _ payload: UnsafeRawBufferPointer,
+        _ node: NodeModel
+    ) throws(Failure) {
+        switch type {
+        case .frame:
+            let header = try wire { () throws(WireError) in try node.receiveFrame(payload) }
+            counters.frame(byteCount: payload.count)
+            acknowledge(header.sequence)
+        case .subjects:
+            try wire { () throws(WireError) in try node.receiveSubjects(payload) }
+        case .chain:
+            try wire { () throws(WireError) in
+                var reader = ByteReader(payload)
+                let id = try reader.varint()
+                guard reader.isAtEnd else {
+                    throw .malformed(what: "chain record", offset: reader.offset)
+                }
+                try node.select(id, begins: flags.contains(.begins))
+            }
+        case .facts:
+            let facts = try wire { () throws(WireError) in
+                try MachineFacts(decoding: payload)
+            }
+            node.take(facts)
+        case .gap:
+            let gap = try wire { () throws(WireError) in try SequenceRange(decoding: payload) }
+            node.noteGap(gap)
+            acknowledge(gap)
+        case .goodbye: leave()
+        case .hello, .welcome, .ack, .reject:
+            throw .refused(Farewell(.malformed, "a \(type) record is not for the aggregator"))
+        }
+    }
+
+    private mutating func acknowledge(_ sequence: UInt64) {
+        acknowledge(SequenceRange(sequence, sequence))
+    }
+
+    private var pendingAcks: [SequenceRange] = []
+
+    /// Acks go out once for all that arrived together.
+    private mutating func acknowledge(_ range: SequenceRange) {
+        if let last = pendingAcks.last, last.last &+ 1 == range.first {
+            pendingAcks[pendingAcks.count - 1].last = range.last
+        } else {
+            pendingAcks.append(range)
+        }
+    }
+
+    private mutating func flushAck(into output: inout [UInt8]) {
+        for range in pendingAcks {
+            Record(type: .ack, payload: range.encode()).encode(into: &output)
+        }
+        pendingAcks.removeAll(keepingCapacity: true)
+    }
+
+    private func wire<Result>(
+        _ body: () throws(WireError) -> Result
+    ) throws(Failure) -> Result {
+        do throws(WireError) {
+            return try body()
+        } catch {
+            throw .wire(error)
+        }
+    }
+}
+
+extension Farewell {
+    /// What an agent whose bytes cannot be believed is told.
+    init(_ error: WireError) {
+        switch error {
+        case .sequenceGap: self.init(.needsKeyFrame, error.description)
+        case .limitExceeded: self.init(.limitExceeded, error.description)
+        case .unsupportedVersion: self.init(.unsupportedVersion, error.description)
+        default: self.init(.malformed, error.description)
+        }
+    }
+}

@@ -1,0 +1,80 @@
+import Synchronization
+import Wire
+
+/// All nodes, and what is summed over them.
+final class Cluster: Sendable {
+    let configuration: ModelConfiguration
+    let rollUps: RollUps
+    private let observer: CycleSummary
+    private let state = Mutex(State())
+
+    /// The connection that speaks for a node.
+    struct Speaker: Sendable, Equatable {
+        fileprivate let number: UInt64
+    }
+
+    private struct State {
+        var nodes: [String: NodeEntry] = [:]
+        var speakers: UInt64 = 0
+    }
+
+    private struct NodeEntry {
+        let node: NodeModel
+        /// The agent's clock less ours when it said hello, milliseconds.
+        var clockSkew: Int64 = 0
+    }
+
+    init(configuration: ModelConfiguration, namespaceOfPod: @escaping NamespaceOfPod) {
+        self.configuration = configuration
+        rollUps = RollUps(configuration: configuration)
+        observer = CycleSummary(rollUps: rollUps, namespaceOfPod: namespaceOfPod)
+    }
+
+    /// A connection speaks for a node from now on; another that did is replaced.
+    ///
+    /// - Returns: `nil` when the node is new and there are as many as may be.
+    func enter(_ hello: Hello, now: Int64) -> (NodeModel, Speaker)? {
+        let name = hello.nodeName
+        let skew = Int64(clamping: hello.clockMilliseconds) &- now
+        return state.withLock { state in
+            state.speakers += 1
+            let speaker = Speaker(number: state.speakers)
+            if state.nodes[name] == nil {
+                guard state.nodes.count < configuration.nodes else { return nil }
+                let observer = observer
+                let node = NodeModel(name: name, configuration: configuration) {
+                    observer.observe($0)
+                }
+                state.nodes[name] = NodeEntry(node: node)
+            }
+            state.nodes[name]?.node.speaker.store(speaker.number, ordering: .releasing)
+            state.nodes[name]?.clockSkew = skew
+            return state.nodes[name].map { ($0.node, speaker) }
+        }
+    }
+
+    func isSpeaker(_ speaker: Speaker, for node: NodeModel) -> Bool {
+        node.speaker.load(ordering: .acquiring) == speaker.number
+    }
+
+    func leave(_ node: NodeModel, _ speaker: Speaker) {
+        // Fails when another connection speaks for the node by now, as it should.
+        _ = node.speaker.compareExchange(
+            expected: speaker.number, desired: 0, ordering: .acquiringAndReleasing)
+    }
+
+    func node(named name: String) -> NodeModel? { state.withLock { $0.nodes[name]?.node } }
+
+    /// All nodes that ever spoke, in the order of their names.
+    var nodes: [NodeModel] {
+        state.withLock { Array($0.nodes.values.map(\.node)) }.sorted { $0.name < $1.name }
+    }
+
+    /// Nodes whose agent is connected.
+    var connectedNodeCount: Int {
+        nodes.count { $0.speaker.load(ordering: .relaxed) != 0 }
+    }
+
+    /// The agent's clock less ours, milliseconds, by node.
+    var clockSkews: [String: Int64] { state.withLock { $0.nodes.mapValues(\.clockSkew) } }
+}

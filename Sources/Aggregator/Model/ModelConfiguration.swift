@@ -1,0 +1,20 @@
+import Wire
+
+/// What the model keeps and how it counts time.
+struct ModelConfiguration: Sendable {
+    /// Milliseconds between cycles, `--metric-resolution`.
+    var resolution: Int64 = 10_000
+    /// Milliseconds of history in memory.
+    var window: Int64 = 15 * 60_000
+    var limits = WireLimits()
+    /// Chains of one node that can be continued at the same time.
+    var openChains = 8
+    /// Nodes that may be known at once.
+    var nodes = 20_000
+
+    /// The cycle that a step belongs to: the next whole multiple of the resolution at or after it.
+    func cycle(of step: Int64) -> Int64 {
+        let remainder = step % resolution
+        return remainder == 0 ? step : step &- remainder &+ (remainder > 0 ? resolution : 0)
+    }
+}

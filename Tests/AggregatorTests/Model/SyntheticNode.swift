@@ -1,0 +1,97 @@
+import Wire
+
+@testable import Aggregator
+
+/// An agent without a kernel: subjects and values set by hand, encoded as the real one does.
+final class SyntheticNode {
+    let name: String
+    let runID: [UInt8]
+    private let encoder = FrameEncoder()
+    private var schemaNumbers: [Schema: SchemaNumber] = [:]
+    private var pending: [SubjectChange] = []
+    private var subjects: [Slot: (Subject, SchemaNumber, Schema)] = [:]
+    private var sequence: UInt64 = 0
+    private var openChain: ChainID?
+
+    init(_ name: String, run: UInt8 = 1) {
+        self.name = name
+        runID = [UInt8](repeating: run, count: 16)
+    }
+
+    var hello: Hello { Hello(nodeName: name, runID: runID) }
+
+    func add(_ slot: Slot, _ subject: Subject, _ metrics: [MetricID]) throws {
+        let schema = Schema(([.readOffset] + metrics).map { SchemaField($0) })
+        let number = schemaNumbers[schema] ?? SchemaNumber(schemaNumbers.count)
+        if schemaNumbers[schema] == nil {
+            schemaNumbers[schema] = number
+            pending.append(.schema(number, schema))
+            try encoder.apply(.schema(number, schema))
+        }
+        pending.append(.add(slot, number, subject))
+        try encoder.apply(.add(slot, number, subject))
+        subjects[slot] = (subject, number, schema)
+    }
+
+    func remove(_ slot: Slot) throws {
+        pending.append(.remove(slot))
+        try encoder.apply(.remove(slot))
+        subjects[slot] = nil
+    }
+
+    func set(_ slot: Slot, _ metric: MetricID, _ value: Int64) {
+        guard let column = subjects[slot]?.2.column(of: metric) else {
+            preconditionFailure("slot \(slot) has no \(metric)")
+        }
+        encoder.row(of: slot)[column] = value
+    }
+
+    /// The records of one step. A key frame begins a new chain with the whole dictionary.
+    func frame(step: Int64, delay: Int64 = 0, key: Bool = false) -> [Record] {
+        sequence += 1
+        var records: [Record] = []
+        let begins = key || openChain == nil
+        if begins {
+            openChain = sequence
+            var payload: [UInt8] = []
+            Varint.append(sequence, to: &payload)
+            records.append(Record(type: .chain, flags: .begins, payload: payload))
+            let schemas = schemaNumbers.sorted { $0.value < $1.value }
+                .map { SubjectChange.schema($0.value, $0.key) }
+            let adds = subjects.sorted { $0.key < $1.key }
+                .map { SubjectChange.add($0.key, $0.value.1, $0.value.0) }
+            pending = schemas + adds
+        }
+        if !pending.isEmpty {
+            var payload: [UInt8] = []
+            DictionaryCodec.encode(pending, into: &payload)
+            records.append(Record(type: .subjects, payload: payload))
+            pending = []
+        }
+        var payload: [UInt8] = []
+        encoder.encode(
+            FrameHeader(
+                sequence: sequence, stepMilliseconds: step, readDelayMilliseconds: delay,
+                isKey: begins), into: &payload)
+        records.append(Record(type: .frame, payload: payload))
+        return records
+    }
+}
+
+extension NodeModel {
+    /// Takes records as an ingest session would.
+    func receive(_ records: [Record]) throws {
+        for record in records {
+            try record.payload.withUnsafeBytes { payload in
+                switch record.type {
+                case .chain:
+                    var reader = ByteReader(payload)
+                    try select(try reader.varint(), begins: record.flags.contains(.begins))
+                case .subjects: try receiveSubjects(payload)
+                case .frame: _ = try receiveFrame(payload)
+                default: preconditionFailure("\(record.type)")
+                }
+            }
+        }
+    }
+}
