@@ -16,7 +16,7 @@ struct IngestSession {
     }
 
     /// Why a conversation is ended by this side.
-    private enum Failure: Error {
+    private enum Ending: Error {
         case wire(WireError)
         case refused(Farewell)
     }
@@ -60,7 +60,7 @@ struct IngestSession {
         _ bytes: UnsafeRawBufferPointer, now: Int64, output: inout [UInt8]
     ) -> Int {
         var consumed = 0
-        do throws(Failure) {
+        do throws(Ending) {
             while !isEnded {
                 let rest = UnsafeRawBufferPointer(rebasing: bytes[consumed...])
                 guard let byteCount = try takeNext(rest, now: now, output: &output) else { break }
@@ -104,7 +104,7 @@ struct IngestSession {
     /// - Returns: bytes that were understood, `nil` when more are needed.
     private mutating func takeNext(
         _ bytes: UnsafeRawBufferPointer, now: Int64, output: inout [UInt8]
-    ) throws(Failure) -> Int? {
+    ) throws(Ending) -> Int? {
         if case .preface = phase {
             guard zip(bytes, Hello.preface).allSatisfy({ $0 == $1 }) else {
                 let words = "this port takes Heapwire agents; the API is on another (--port)"
@@ -131,7 +131,7 @@ struct IngestSession {
     private mutating func take(
         _ type: RecordType, _ flags: RecordFlags, _ payload: UnsafeRawBufferPointer, now: Int64,
         output: inout [UInt8]
-    ) throws(Failure) {
+    ) throws(Ending) {
         switch phase {
         case .preface, .ended: break
         case .hello:
@@ -150,7 +150,7 @@ struct IngestSession {
 
     private mutating func takeHello(
         _ payload: UnsafeRawBufferPointer, now: Int64, output: inout [UInt8]
-    ) throws(Failure) {
+    ) throws(Ending) {
         let hello = try wire { () throws(WireError) in try Hello(decoding: payload) }
         nodeName = hello.nodeName
         guard
@@ -181,7 +181,7 @@ struct IngestSession {
     private mutating func takeStreaming(
         _ type: RecordType, _ flags: RecordFlags, _ payload: UnsafeRawBufferPointer,
         _ node: NodeModel
-    ) throws(Failure) {
+    ) throws(Ending) {
         switch type {
         case .frame:
             let header = try wire { () throws(WireError) in try node.receiveFrame(payload) }
@@ -237,7 +237,7 @@ struct IngestSession {
 
     private func wire<Result>(
         _ body: () throws(WireError) -> Result
-    ) throws(Failure) -> Result {
+    ) throws(Ending) -> Result {
         do throws(WireError) {
             return try body()
         } catch {
