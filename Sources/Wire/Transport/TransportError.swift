@@ -26,7 +26,7 @@ extension TransportError: CustomStringConvertible {
             let reason =
                 code == EAI_SYSTEM
                 ? systemErrorText(error)
-                : Self.lowercasedFirst(String(cString: gai_strerror(code)))
+                : String(cString: gai_strerror(code)).lowercased()
             return "cannot resolve \(host): \(reason)"
         case .cannotListen(let address, let error, let remedy):
             return "cannot listen on \(address): \(systemErrorText(error))"
