@@ -1,0 +1,111 @@
+import CLinux
+import Glibc
+import Wire
+
+/// The aggregator's own state, `/metrics`, in the Prometheus text format.
+struct SelfMetrics: Sendable {
+    let cluster: Cluster
+    let ingest: IngestCounters
+    let clock: Clock
+
+    func register(in router: inout Router) {
+        router.add(.get, "/metrics") { _ in
+            .now(
+                HTTPResponse(
+                    .ok, contentType: PrometheusText.contentType, body: .bytes(exposition())))
+        }
+        router.add(.get, "/healthz") { _ in .now(.text(.ok, "ok")) }
+    }
+
+    func exposition() -> [UInt8] {
+        var text = PrometheusText()
+        text.family("heapwire_build_info", .gauge, "Version of this aggregator")
+        text.sample("heapwire_build_info", [("version", HeapwireVersion.current)], 1)
+        writeIngest(&text)
+        writeModel(&text)
+        writeProcess(&text)
+        return text.bytes
+    }
+
+    private func writeIngest(_ text: inout PrometheusText) {
+        text.single(
+            "heapwire_ingest_frames_total", .counter, "Frames taken from agents",
+            Double(ingest.frames))
+        text.single(
+            "heapwire_ingest_frame_bytes_total", .counter, "Payload bytes of those frames",
+            Double(ingest.bytes))
+        text.single(
+            "heapwire_ingest_connections_total", .counter, "Connections to the ingest port",
+            Double(ingest.connections))
+        text.single(
+            "heapwire_ingest_connections", .gauge, "Connections that are open",
+            Double(ingest.openConnections))
+        let name = "heapwire_ingest_rejections_total"
+        text.family(name, .counter, "Connections ended by the aggregator, by reason")
+        let rejections = ingest.rejectionsByCode
+        for code in Farewell.Code.allCases {
+            text.sample(name, [("reason", "\(code)")], Double(rejections[code] ?? 0))
+        }
+    }
+
+    private func writeModel(_ text: inout PrometheusText) {
+        let nodes = cluster.nodes.map { ($0.name, $0.statistics) }
+        text.single(
+            "heapwire_nodes", .gauge, "Nodes whose agent has ever spoken", Double(nodes.count))
+        text.single(
+            "heapwire_nodes_connected", .gauge, "Nodes whose agent is connected",
+            Double(cluster.connectedNodeCount))
+        let total = { (value: (NodeModel.Statistics) -> Double) in
+            nodes.reduce(0) { $0 + value($1.1) }
+        }
+        text.single(
+            "heapwire_samples_total", .counter, "Samples taken from agents",
+            total { Double($0.counters.samples) })
+        text.single(
+            "heapwire_gap_frames_total", .counter, "Frames that agents declared lost",
+            total { Double($0.counters.gapFrames) })
+        text.single(
+            "heapwire_history_bytes", .gauge, "Memory of the encoded history",
+            total { Double($0.historyBytes) })
+        text.single(
+            "heapwire_subjects", .gauge, "Nodes, pods, containers and their parts being watched",
+            total { Double($0.subjects) })
+        let lag = "heapwire_node_last_frame_age_seconds"
+        text.family(lag, .gauge, "Time since the step of a node's newest frame")
+        let now = Int64(clock.realtimeNanoseconds / 1_000_000)
+        for (name, statistics) in nodes where statistics.lastStep != .min {
+            text.sample(lag, [("node", name)], Double(now - statistics.lastStep) / 1_000)
+        }
+        let skew = "heapwire_node_clock_skew_seconds"
+        text.family(skew, .gauge, "The node's clock less ours when its agent connected")
+        for (name, milliseconds) in cluster.clockSkews.sorted(by: { $0.key < $1.key }) {
+            text.sample(skew, [("node", name)], Double(milliseconds) / 1_000)
+        }
+    }
+
+    private func writeProcess(_ text: inout PrometheusText) {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        let seconds = { (time: timeval) in Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
+        text.single(
+            "process_cpu_seconds_total", .counter, "CPU time used by the aggregator",
+            seconds(usage.ru_utime) + seconds(usage.ru_stime))
+        if let pages = Self.residentPages() {
+            text.single(
+                "process_resident_memory_bytes", .gauge, "Resident memory of the aggregator",
+                Double(pages * Int(getpagesize())))
+        }
+    }
+
+    /// Second field of /proc/self/statm; `nil` where /proc is not mounted.
+    private static func residentPages() -> Int? {
+        let descriptor = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var buffer = [UInt8](repeating: 0, count: 256)
+        let count = read(descriptor, &buffer, buffer.count)
+        guard count > 0 else { return nil }
+        let fields = buffer[..<count].split(separator: 0x20)
+        return fields.count > 1 ? Int(String(decoding: fields[1], as: UTF8.self)) : nil
+    }
+}
