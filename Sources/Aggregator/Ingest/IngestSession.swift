@@ -168,8 +168,7 @@ struct IngestSession {
                 "\(cluster.configuration.nodes) nodes are known, the limit; raise --max-nodes"
             throw .refused(Farewell(.overloaded, words, retryAfterMilliseconds: 60_000))
         }
-        var welcome = Welcome()
-        welcome.chains = node.begin(hello)
+        var welcome = node.begin(hello)
         welcome.resolutionMilliseconds = UInt64(cluster.configuration.resolution)
         welcome.clockMilliseconds = UInt64(max(0, now))
         welcome.recordBytes = UInt64(cluster.configuration.limits.recordBytes)
@@ -191,12 +190,8 @@ struct IngestSession {
             try wire { () throws(WireError) in try node.receiveSubjects(payload) }
         case .chain:
             try wire { () throws(WireError) in
-                var reader = ByteReader(payload)
-                let id = try reader.varint()
-                guard reader.isAtEnd else {
-                    throw .malformed(what: "chain record", offset: reader.offset)
-                }
-                try node.select(id, begins: flags.contains(.begins))
+                let chain = try ChainSelection(decoding: payload, flags: flags)
+                try node.select(chain.id, begins: chain.begins)
             }
         case .facts:
             let facts = try wire { () throws(WireError) in
