@@ -23,7 +23,8 @@ struct AggregatorConfiguration: Sendable {
             "Where names come from. none: pods are known by their UIDs, or by --pods."),
         Flag(
             "pods", "FILE",
-            "A list of pods as `kubectl get pods -A -o json` prints it. Read again when it changes."),
+            "A list of pods as `kubectl get pods -A -o json` prints it. Read again when it changes."
+        ),
         Flag(
             "port", "PORT", default: "8082", aliases: ["heapster-port"],
             "TCP port of the API. 0 lets the kernel choose; the log says which."),

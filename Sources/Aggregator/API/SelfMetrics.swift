@@ -85,7 +85,7 @@ struct SelfMetrics: Sendable {
 
     private func writeProcess(_ text: inout PrometheusText) {
         var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         let seconds = { (time: timeval) in Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
         text.single(
             "process_cpu_seconds_total", .counter, "CPU time used by the aggregator",

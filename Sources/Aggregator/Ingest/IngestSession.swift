@@ -16,7 +16,7 @@ struct IngestSession {
     }
 
     /// Why a conversation is ended by this side.
-    private enum Failure: Error {
+    private enum Ending: Error {
         case wire(WireError)
         case refused(Farewell)
     }
@@ -60,7 +60,7 @@ struct IngestSession {
         _ bytes: UnsafeRawBufferPointer, now: Int64, output: inout [UInt8]
     ) -> Int {
         var consumed = 0
-        do throws(Failure) {
+        do throws(Ending) {
             while !isEnded {
                 let rest = UnsafeRawBufferPointer(rebasing: bytes[consumed...])
                 guard let byteCount = try takeNext(rest, now: now, output: &output) else { break }
@@ -104,7 +104,7 @@ struct IngestSession {
     /// - Returns: bytes that were understood, `nil` when more are needed.
     private mutating func takeNext(
         _ bytes: UnsafeRawBufferPointer, now: Int64, output: inout [UInt8]
-    ) throws(Failure) -> Int? {
+    ) throws(Ending) -> Int? {
         if case .preface = phase {
             guard zip(bytes, Hello.preface).allSatisfy({ $0 == $1 }) else {
                 let words = "this port takes Heapwire agents; the API is on another (--port)"
@@ -131,7 +131,7 @@ struct IngestSession {
     private mutating func take(
         _ type: RecordType, _ flags: RecordFlags, _ payload: UnsafeRawBufferPointer, now: Int64,
         output: inout [UInt8]
-    ) throws(Failure) {
+    ) throws(Ending) {
         switch phase {
         case .preface, .ended: break
         case .hello:
@@ -150,7 +150,7 @@ struct IngestSession {
 
     private mutating func takeHello(
         _ payload: UnsafeRawBufferPointer, now: Int64, output: inout [UInt8]
-    ) throws(Failure) {
+    ) throws(Ending) {
         let hello = try wire { () throws(WireError) in try Hello(decoding: payload) }
         nodeName = hello.nodeName
         guard
@@ -168,8 +168,7 @@ struct IngestSession {
                 "\(cluster.configuration.nodes) nodes are known, the limit; raise --max-nodes"
             throw .refused(Farewell(.overloaded, words, retryAfterMilliseconds: 60_000))
         }
-        var welcome = Welcome()
-        welcome.chains = node.begin(hello)
+        var welcome = node.begin(hello)
         welcome.resolutionMilliseconds = UInt64(cluster.configuration.resolution)
         welcome.clockMilliseconds = UInt64(max(0, now))
         welcome.recordBytes = UInt64(cluster.configuration.limits.recordBytes)
@@ -181,7 +180,7 @@ struct IngestSession {
     private mutating func takeStreaming(
         _ type: RecordType, _ flags: RecordFlags, _ payload: UnsafeRawBufferPointer,
         _ node: NodeModel
-    ) throws(Failure) {
+    ) throws(Ending) {
         switch type {
         case .frame:
             let header = try wire { () throws(WireError) in try node.receiveFrame(payload) }
@@ -191,12 +190,8 @@ struct IngestSession {
             try wire { () throws(WireError) in try node.receiveSubjects(payload) }
         case .chain:
             try wire { () throws(WireError) in
-                var reader = ByteReader(payload)
-                let id = try reader.varint()
-                guard reader.isAtEnd else {
-                    throw .malformed(what: "chain record", offset: reader.offset)
-                }
-                try node.select(id, begins: flags.contains(.begins))
+                let chain = try ChainSelection(decoding: payload, flags: flags)
+                try node.select(chain.id, begins: chain.begins)
             }
         case .facts:
             let facts = try wire { () throws(WireError) in
@@ -237,7 +232,7 @@ struct IngestSession {
 
     private func wire<Result>(
         _ body: () throws(WireError) -> Result
-    ) throws(Failure) -> Result {
+    ) throws(Ending) -> Result {
         do throws(WireError) {
             return try body()
         } catch {

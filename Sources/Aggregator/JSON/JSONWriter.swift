@@ -1,3 +1,5 @@
+import Wire
+
 /// Writes JSON text as Go's `encoding/json` does, byte for byte: Heapster's and the apiserver's
 /// clients see the same escapes, numbers and indentation.
 ///

@@ -13,7 +13,7 @@ final class HistoryChain {
     let number: Int
     /// Sequence of the chain's first frame, which is the chain's number on the wire.
     let firstSequence: UInt64
-    private let base: FrameDecoder
+    private var base: FrameDecoder
     private var chunks: [HistoryChunk] = []
     private(set) var lastStep: Int64 = .min
     private(set) var byteCount = 0
@@ -26,6 +26,12 @@ final class HistoryChain {
         self.number = number
         self.firstSequence = firstSequence
         base = FrameDecoder(limits: limits)
+    }
+
+    /// Starts from a decoder's state, which the next record follows, if nothing was appended yet.
+    func continueEmpty(from decoder: FrameDecoder) {
+        guard chunks.isEmpty, base.header?.sequence != decoder.header?.sequence else { return }
+        base = FrameDecoder(copying: decoder)
     }
 
     var firstStep: Int64? { chunks.lazy.compactMap(\.firstStep).first }

@@ -31,7 +31,7 @@ final class NodeModel: @unchecked Sendable {
     struct State {
         var runID: [UInt8] = []
         var machine = MachineFacts()
-        /// In the order of their beginning; the newest is last.
+        /// In the order of their last use; the latest is last.
         var openChains: [OpenChain] = []
         /// All chains that history still has, the open ones among them.
         var chains: [HistoryChain] = []
@@ -39,6 +39,11 @@ final class NodeModel: @unchecked Sendable {
         var records: [SubjectRecord.Identity: SubjectRecord] = [:]
         /// Chain of the records that come next.
         var selected: ChainID?
+        /// Frames of this run that were kept or declared lost.
+        var settled = SequenceSet()
+        /// Dictionary changes that wait for the frame from which on they hold. A connection can end
+        /// between the two; both are sent again then.
+        var pending: [PendingChanges] = []
         var counters = Counters()
         var lastTrim: Int64 = .min
 
@@ -48,6 +53,12 @@ final class NodeModel: @unchecked Sendable {
                 $0.decoder.isStale ? nil : $0
             }
         }
+    }
+
+    /// A `subjects` record and what it says.
+    struct PendingChanges {
+        let payload: [UInt8]
+        let changes: [SubjectChange]
     }
 
     struct Counters: Sendable {
@@ -68,26 +79,33 @@ final class NodeModel: @unchecked Sendable {
 
     // MARK: What the agent sends
 
-    /// A connection speaks for this node: what it can continue.
-    func begin(_ hello: Hello) -> [Welcome.OpenChain] {
+    /// A connection speaks for this node.
+    ///
+    /// - Returns: a welcome with what it can continue and what need not be sent.
+    func begin(_ hello: Hello) -> Welcome {
         lock.withLock {
             state.machine = hello.machine
-            state.selected = nil
+            state.select(nil)
             if state.runID != hello.runID {
                 state.runID = hello.runID
                 state.openChains = []
+                state.settled = SequenceSet()
             }
             state.openChains.removeAll { $0.decoder.isStale }
-            return state.openChains.map {
+            var welcome = Welcome()
+            welcome.chains = state.openChains.map {
                 Welcome.OpenChain(id: $0.id, nextSequence: $0.nextSequence)
             }
+            welcome.settled = state.settled
+            return welcome
         }
     }
 
     func take(_ facts: MachineFacts) { lock.withLock { state.machine = facts } }
 
+    /// Frames that do not exist any more. Those that were kept before do not count.
     func noteGap(_ range: SequenceRange) {
-        lock.withLock { state.counters.gapFrames &+= range.last &- range.first &+ 1 }
+        lock.withLock { state.counters.gapFrames &+= state.settled.insert(range) }
     }
 
     /// The following records belong to this chain.
@@ -95,47 +113,75 @@ final class NodeModel: @unchecked Sendable {
     /// - Throws: `malformed` when it neither begins nor is open.
     func select(_ id: ChainID, begins: Bool) throws(WireError) {
         let isKnown = lock.withLock {
-            state.selected = id
-            if !begins { return state.openChains.contains { $0.id == id } }
-            state.beginChain(id, configuration)
+            state.select(id)
+            if begins { state.beginChain(id, configuration) }
+            guard let index = state.openChains.firstIndex(where: { $0.id == id }) else {
+                return false
+            }
+            state.openChains.append(state.openChains.remove(at: index))
             return true
         }
         guard isKnown else { throw .malformed(what: "chain that was not begun", offset: 0) }
     }
 
-    /// Changes of the selected chain's dictionary.
+    /// Changes of the selected chain's dictionary, which hold from the next frame on.
     ///
-    /// - Throws: what decoding and `FrameLayout` throw. The chain is of no use afterwards.
+    /// - Throws: `truncated`, `malformed`, `limitExceeded`. The selected chain stays as it was.
     func receiveSubjects(_ payload: UnsafeRawBufferPointer) throws(WireError) {
-        let changes = try DictionaryCodec.decode(payload, limits: configuration.limits)
+        let limits = configuration.limits
+        let changes = try DictionaryCodec.decode(payload, limits: limits)
         try lock.withLock { () throws(WireError) in
-            let chain = try state.selectedChain()
-            for change in changes {
-                try chain.decoder.apply(change)
-                state.note(change, in: chain)
+            _ = try state.selectedChain()
+            let waiting = state.pending.reduce(payload.count) { $0 + $1.payload.count }
+            // A whole dictionary and its replacement fit.
+            let limit = 2 * (limits.dictionaryBytes + limits.subjects * 16)
+            guard waiting <= limit else {
+                throw .limitExceeded(what: "dictionary changes", actual: waiting, limit: limit)
             }
-            chain.history.append(type: .subjects, payload: payload)
-            state.counters.bytes &+= UInt64(payload.count)
+            state.pending.append(PendingChanges(payload: Array(payload), changes: changes))
         }
     }
 
-    /// A frame of the selected chain; returns its number, to be acknowledged.
+    /// A frame of the selected chain; returns its number, to be acknowledged. A frame that was kept
+    /// before, on another chain, is decoded for those that follow and not kept again.
     ///
-    /// - Throws: what decoding throws. The chain is of no use until it begins again.
+    /// - Throws: what decoding and `FrameLayout` throw. The chain has to begin again.
     func receiveFrame(_ payload: UnsafeRawBufferPointer) throws(WireError) -> FrameHeader {
         try lock.withLock { () throws(WireError) in
             let chain = try state.selectedChain()
-            let header = try chain.decoder.decode(payload)
-            chain.history.append(type: .frame, payload: payload)
-            chain.history.noteFrame(step: header.stepMilliseconds, sequence: header.sequence)
+            let isKept = state.settled.contains(chain.nextSequence)
+            if !isKept { chain.history.continueEmpty(from: chain.decoder) }
+            let header: FrameHeader
+            do throws(WireError) {
+                header = try state.decode(payload, in: chain)
+            } catch {
+                state.openChains.removeAll { $0 === chain }
+                state.select(nil)
+                throw error
+            }
+            if !isKept { try keep(header, payload, in: chain) }
+            state.pending.removeAll(keepingCapacity: true)
             chain.nextSequence = header.sequence &+ 1
-            state.counters.frames &+= 1
-            state.counters.samples &+= UInt64(chain.decoder.layout.valueCount)
-            state.counters.bytes &+= UInt64(payload.count)
-            closeCycle(header, chain)
-            try state.trim(now: header.stepMilliseconds, configuration)
             return header
         }
+    }
+
+    /// Puts a decoded frame, and the changes before it, into the history.
+    private func keep(
+        _ header: FrameHeader, _ payload: UnsafeRawBufferPointer, in chain: OpenChain
+    ) throws(WireError) {
+        for change in state.pending {
+            change.payload.withUnsafeBytes { chain.history.append(type: .subjects, payload: $0) }
+            state.counters.bytes &+= UInt64(change.payload.count)
+        }
+        chain.history.append(type: .frame, payload: payload)
+        chain.history.noteFrame(step: header.stepMilliseconds, sequence: header.sequence)
+        state.settled.insert(SequenceRange(header.sequence, header.sequence))
+        state.counters.frames &+= 1
+        state.counters.samples &+= UInt64(chain.decoder.layout.valueCount)
+        state.counters.bytes &+= UInt64(payload.count)
+        closeCycle(header, chain)
+        try state.trim(now: header.stepMilliseconds, configuration)
     }
 
     /// Moves rates on when the frame is the last of its cycle, and tells who wants to know.
@@ -190,6 +236,29 @@ final class NodeModel: @unchecked Sendable {
 }
 
 extension NodeModel.State {
+    /// The records that come next belong to this chain.
+    mutating func select(_ id: ChainID?) {
+        selected = id
+        pending.removeAll(keepingCapacity: true)
+    }
+
+    /// Brings a chain's decoder and subjects to the next frame.
+    mutating func decode(
+        _ payload: UnsafeRawBufferPointer, in chain: OpenChain
+    ) throws(WireError) -> FrameHeader {
+        for record in pending {
+            for change in record.changes {
+                try chain.decoder.apply(change)
+                note(change, in: chain)
+            }
+        }
+        let header = try chain.decoder.decode(payload)
+        guard header.sequence == chain.nextSequence else {
+            throw .sequenceGap(expected: chain.nextSequence, actual: header.sequence)
+        }
+        return header
+    }
+
     mutating func beginChain(_ id: ChainID, _ configuration: ModelConfiguration) {
         openChains.removeAll { $0.id == id }
         while openChains.count >= configuration.openChains { openChains.removeFirst() }

@@ -53,7 +53,7 @@ public enum Diagnostics {
     private static func timestamp() -> String {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
-        return formatRFC3339(
+        return RFC3339.string(
             milliseconds: Int64(now.tv_sec) * 1_000 + Int64(now.tv_nsec) / 1_000_000)
     }
 }
@@ -99,41 +99,5 @@ public final class LimitedDiagnostics: Sendable {
             defer { state.suppressed = 0 }
             return state.suppressed
         }
-    }
-}
-
-/// `2026-01-01T00:00:00.000Z` for a number of milliseconds since the Unix epoch.
-public func formatRFC3339(milliseconds: Int64, fraction: Bool = true) -> String {
-    let days = milliseconds.flooringDivision(by: 86_400_000)
-    let inDay = milliseconds - days * 86_400_000
-    let (year, month, day) = civilDate(daysSinceEpoch: days)
-    let clock = [inDay / 3_600_000, inDay / 60_000 % 60, inDay / 1_000 % 60].map { pad($0, 2) }
-    let tail = fraction ? ".\(pad(inDay % 1_000, 3))Z" : "Z"
-    return "\(pad(year, 4))-\(pad(month, 2))-\(pad(day, 2))T\(clock.joined(separator: ":"))\(tail)"
-}
-
-private func pad(_ value: Int64, _ width: Int) -> String {
-    let digits = String(value)
-    return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
-}
-
-/// Year, month and day of the proleptic Gregorian calendar (Hinnant's days-to-civil algorithm).
-func civilDate(daysSinceEpoch: Int64) -> (year: Int64, month: Int64, day: Int64) {
-    let shifted = daysSinceEpoch + 719_468
-    let era = shifted.flooringDivision(by: 146_097)
-    let dayOfEra = shifted - era * 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let monthFromMarch = (5 * dayOfYear + 2) / 153
-    let day = dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
-    let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
-    return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day)
-}
-
-extension Int64 {
-    /// Rounds towards minus infinity.
-    func flooringDivision(by divisor: Int64) -> Int64 {
-        let quotient = self / divisor
-        return self % divisor != 0 && (self < 0) != (divisor < 0) ? quotient - 1 : quotient
     }
 }

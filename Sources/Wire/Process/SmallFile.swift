@@ -13,7 +13,7 @@ public enum SmallFile {
     public static func read(_ path: String, byteLimit: Int) throws(SmallFileError) -> [UInt8] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
-            throw SmallFileError(path: path, reason: TransportError.text(errno: errno))
+            throw SmallFileError(path: path, reason: systemErrorText(errno))
         }
         defer { close(descriptor) }
         var bytes: [UInt8] = []
@@ -22,7 +22,7 @@ public enum SmallFile {
             let count = Glibc.read(descriptor, &piece, piece.count)
             if count < 0 {
                 if errno == EINTR { continue }
-                throw SmallFileError(path: path, reason: TransportError.text(errno: errno))
+                throw SmallFileError(path: path, reason: systemErrorText(errno))
             }
             if count == 0 { return bytes }
             bytes.append(contentsOf: piece[..<count])

@@ -177,7 +177,7 @@ extension MachineFacts {
     }
 
     fileprivate mutating func take(
-        _ tag: UInt8, _ value: MessageFieldReader.Value
+        _ tag: UInt8, _ value: MessageFieldReader.FieldValue
     ) throws(WireError) {
         switch tag {
         case Tag.machineID: machineID = try value.text(limit: nameLimit)

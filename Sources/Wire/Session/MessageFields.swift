@@ -25,7 +25,7 @@ struct MessageFieldWriter {
 /// Reads what `MessageFieldWriter` wrote; calls back once per field.
 struct MessageFieldReader {
     /// One field's value, to be read as the tag demands.
-    struct Value {
+    struct FieldValue {
         let bytes: UnsafeRawBufferPointer
 
         func integer() throws(WireError) -> UInt64 {
@@ -51,13 +51,13 @@ struct MessageFieldReader {
 
     static func read(
         _ payload: UnsafeRawBufferPointer,
-        _ body: (UInt8, Value) throws(WireError) -> Void
+        _ body: (UInt8, FieldValue) throws(WireError) -> Void
     ) throws(WireError) {
         var reader = ByteReader(payload)
         while !reader.isAtEnd {
             let tag = try reader.byte()
             let length = try reader.count("field length", limit: payload.count)
-            try body(tag, Value(bytes: try reader.take(length)))
+            try body(tag, FieldValue(bytes: try reader.take(length)))
         }
     }
 }

@@ -11,6 +11,8 @@ public struct Readiness: OptionSet, Sendable {
     public static let write = Readiness(rawValue: 4)  // EPOLLOUT
     /// Reported whether wanted or not: an error waits on the descriptor (EPOLLERR).
     public static let failed = Readiness(rawValue: 8)
+    /// The peer will send nothing more (EPOLLRDHUP).
+    public static let peerFinished = Readiness(rawValue: 0x2000)
     /// Reported whether wanted or not: both directions are closed (EPOLLHUP).
     public static let hungUp = Readiness(rawValue: 16)
 }
@@ -57,6 +59,7 @@ public final class EventLoop: @unchecked Sendable {
     private struct Inbox {
         var work: [Work] = []
         var isAnnounced = false
+        var isClosed = false
     }
 
     private static let eventsPerTurn = 256
@@ -94,10 +97,11 @@ public final class EventLoop: @unchecked Sendable {
 
     // MARK: Any thread
 
-    /// Runs `work` on the loop's thread, in the order posted. If the loop has stopped, the work is
-    /// kept and dropped with the loop.
+    /// Runs `work` on the loop's thread, in the order posted. Once the loop has stopped, work
+    /// is dropped.
     public func post(_ work: @escaping Work) {
         let announce = inbox.withLock { inbox in
+            if inbox.isClosed { return false }
             inbox.work.append(work)
             defer { inbox.isAnnounced = true }
             return !inbox.isAnnounced
@@ -212,6 +216,13 @@ public final class EventLoop: @unchecked Sendable {
     public func run() {
         owner = pthread_self()
         while !stopping.load(ordering: .acquiring) { turn(waitMillisecondsMax: -1) }
+        // What waits would keep its connections, and they the loop, for ever.
+        let dropped = inbox.withLock { inbox in
+            inbox.isClosed = true
+            defer { inbox.work = [] }
+            return inbox.work
+        }
+        withExtendedLifetime(dropped) {}
     }
 
     /// One round: waits for events at most so long (-1: until the next timer or event), then

@@ -9,8 +9,15 @@ public protocol StreamConnectionDelegate: AnyObject {
     func outputDrained(_ connection: StreamConnection)
     /// The peer will send nothing more, but may still read. The bytes not understood are lost.
     func inputEnded(_ connection: StreamConnection)
+    /// While reading is paused: the peer has finished sending, which may mean that it has gone.
+    /// `inputEnded` still follows once everything was read.
+    func inputWillEnd(_ connection: StreamConnection)
     /// It is over. Called once, last; nil when this side closed.
     func closed(_ connection: StreamConnection, error: TransportError?)
+}
+
+extension StreamConnectionDelegate {
+    public func inputWillEnd(_ connection: StreamConnection) {}
 }
 
 /// A byte stream on an event loop with bounded buffers.
@@ -38,6 +45,7 @@ public final class StreamConnection: ReadinessHandler {
     private var state = State.establishing
     private var isReadingPaused = false
     private var isInputEnded = false
+    private var isPeerFinished = false
     private var isDelivering = false
     private var isOutputBlocked = false
     private var readNeeds = Readiness.read
@@ -136,6 +144,11 @@ public final class StreamConnection: ReadinessHandler {
         if isBroken && (isReadingPaused || isInputEnded) {
             // Nobody reads, so nobody would find out, and epoll would tell for ever.
             return end(.connectionFailed(errno: SocketOption.takeError(stream.descriptor)))
+        }
+        if readiness.contains(.peerFinished), isReadingPaused, !isPeerFinished {
+            isPeerFinished = true
+            delegate?.inputWillEnd(self)
+            guard state != .closed else { return }
         }
         if !output.isEmpty, isBroken || !readiness.isDisjoint(with: writeNeeds) {
             flush()
@@ -260,6 +273,7 @@ public final class StreamConnection: ReadinessHandler {
         guard state != .closed, state != .establishing else { return }
         var interest: Readiness = []
         if !isInputEnded, !isReadingPaused { interest.formUnion(readNeeds) }
+        if isReadingPaused, !isPeerFinished { interest.insert(.peerFinished) }
         if isOutputBlocked, state != .lingering { interest.formUnion(writeNeeds) }
         loop.setInterest(interest, of: stream.descriptor)
     }

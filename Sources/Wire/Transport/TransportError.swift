@@ -25,30 +25,21 @@ extension TransportError: CustomStringConvertible {
         case .cannotResolve(let host, let code, let error):
             let reason =
                 code == EAI_SYSTEM
-                ? Self.text(errno: error)
-                : Self.lowercasedFirst(String(cString: gai_strerror(code)))
+                ? systemErrorText(error)
+                : String(cString: gai_strerror(code)).lowercased()
             return "cannot resolve \(host): \(reason)"
         case .cannotListen(let address, let error, let remedy):
-            return "cannot listen on \(address): \(Self.text(errno: error))"
+            return "cannot listen on \(address): \(systemErrorText(error))"
                 + Self.advice(errno: error, remedy: remedy)
         case .cannotConnect(let address, let error):
-            return "cannot connect to \(address): \(Self.text(errno: error))"
+            return "cannot connect to \(address): \(systemErrorText(error))"
         case .connectionFailed(let error):
-            return "connection failed: \(Self.text(errno: error))"
+            return "connection failed: \(systemErrorText(error))"
         case .streamFailed(let reason):
             return "connection failed: \(reason)"
         case .system(let call, let error):
-            return "\(call) failed: \(Self.text(errno: error))"
+            return "\(call) failed: \(systemErrorText(error))"
         }
-    }
-
-    /// The kernel's words for an error number, without the capital.
-    public static func text(errno: Int32) -> String {
-        lowercasedFirst(String(cString: strerror(errno)))
-    }
-
-    private static func lowercasedFirst(_ text: String) -> String {
-        text.prefix(1).lowercased() + text.dropFirst()
     }
 
     private static func advice(errno: Int32, remedy: String) -> String {

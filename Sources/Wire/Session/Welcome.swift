@@ -9,6 +9,10 @@ public struct Welcome: Sendable, Equatable {
     public var version: UInt8 = Hello.version
     /// The chains of this run that the aggregator can continue. Any other chain has to begin again.
     public var chains: [OpenChain] = []
+    /// The frames of this run that are settled: kept here, or declared lost. They need not be sent,
+    /// except where a chain that begins again needs them to be decoded; then they are not kept twice.
+    /// When there are more than `rangeLimit` ranges, the newest.
+    public var settled = SequenceSet()
     /// The resolution at which the aggregator closes cycles, milliseconds.
     public var resolutionMilliseconds: UInt64 = 0
     /// The aggregator's clock when this was sent, milliseconds since the epoch.
@@ -31,6 +35,8 @@ public struct Welcome: Sendable, Equatable {
 
     /// Chains that a welcome can list.
     public static let chainLimit = 64
+    /// Ranges of settled frames that a welcome can list.
+    public static let rangeLimit = 256
 
     public init() {}
 
@@ -47,6 +53,9 @@ public struct Welcome: Sendable, Equatable {
         fields.put(4, integer: clockMilliseconds)
         fields.put(5, integer: recordBytes)
         fields.put(6, integer: subjects)
+        for range in settled.ranges.suffix(Welcome.rangeLimit) {
+            fields.put(7, bytes: range.encode())
+        }
         return fields.bytes
     }
 
@@ -68,95 +77,16 @@ public struct Welcome: Sendable, Equatable {
             case 4: welcome.clockMilliseconds = try value.integer()
             case 5: welcome.recordBytes = try value.integer()
             case 6: welcome.subjects = try value.integer()
+            case 7:
+                welcome.settled.insert(try SequenceRange(decoding: value.bytes))
+                guard welcome.settled.ranges.count <= Welcome.rangeLimit else {
+                    throw .limitExceeded(
+                        what: "settled ranges", actual: welcome.settled.ranges.count,
+                        limit: Welcome.rangeLimit)
+                }
             default: break
             }
         }
         self = welcome
-    }
-}
-
-/// A range of frames: what an ack has kept, or what a gap has lost.
-public struct SequenceRange: Sendable, Equatable {
-    public var first: UInt64
-    public var last: UInt64
-
-    /// - Precondition: `first <= last`.
-    public init(_ first: UInt64, _ last: UInt64) {
-        precondition(first <= last, "sequence range \(first)...\(last)")
-        self.first = first
-        self.last = last
-    }
-
-    /// Two varints: the last, and how many come before it.
-    public func encode() -> [UInt8] {
-        var bytes: [UInt8] = []
-        Varint.append(last, to: &bytes)
-        Varint.append(last - first, to: &bytes)
-        return bytes
-    }
-
-    public init(decoding payload: UnsafeRawBufferPointer) throws(WireError) {
-        var reader = ByteReader(payload)
-        let last = try reader.varint()
-        let before = try reader.varint()
-        guard reader.isAtEnd, before <= last else {
-            throw .malformed(what: "sequence range", offset: reader.offset)
-        }
-        self.init(last - before, last)
-    }
-}
-
-/// Why a connection ends, with words for the log of the other end.
-public struct Farewell: Sendable, Equatable {
-    public var code: Code
-    /// What happened and what to do about it.
-    public var words: String
-    /// How long to wait before another try; 0 leaves it to the agent's back-off.
-    public var retryAfterMilliseconds: UInt64
-
-    /// Raw values are on the wire.
-    public enum Code: UInt64, Sendable, CaseIterable {
-        case unknown = 0
-        /// An orderly end: the other end stops or restarts.
-        case shutdown = 1
-        case unsupportedVersion = 2
-        case unauthenticated = 3
-        /// Authenticated, but not for this node.
-        case forbidden = 4
-        case malformed = 5
-        case limitExceeded = 6
-        /// Another connection speaks for this node now.
-        case replaced = 7
-        case overloaded = 8
-        /// The frame cannot be decoded from what the aggregator has; begin with a key frame.
-        case needsKeyFrame = 9
-        case timeout = 10
-    }
-
-    public init(_ code: Code, _ words: String, retryAfterMilliseconds: UInt64 = 0) {
-        self.code = code
-        self.words = words
-        self.retryAfterMilliseconds = retryAfterMilliseconds
-    }
-
-    public func encode() -> [UInt8] {
-        var fields = MessageFieldWriter()
-        fields.put(1, integer: code.rawValue)
-        fields.put(2, text: words)
-        fields.put(3, integer: retryAfterMilliseconds)
-        return fields.bytes
-    }
-
-    public init(decoding payload: UnsafeRawBufferPointer) throws(WireError) {
-        var farewell = Farewell(.unknown, "")
-        try MessageFieldReader.read(payload) { (tag, value) throws(WireError) in
-            switch tag {
-            case 1: farewell.code = Code(rawValue: try value.integer()) ?? .unknown
-            case 2: farewell.words = try value.text(limit: 4_096)
-            case 3: farewell.retryAfterMilliseconds = try value.integer()
-            default: break
-            }
-        }
-        self = farewell
     }
 }

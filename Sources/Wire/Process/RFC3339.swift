@@ -1,13 +1,13 @@
 /// Times as Kubernetes and Heapster write them: RFC 3339, here always milliseconds since the Unix
 /// epoch.
-enum RFC3339 {
+public enum RFC3339 {
     /// `0001-01-01T00:00:00Z`, Go's zero time.
-    static let goZeroMilliseconds: Int64 = -62_135_596_800_000
+    public static let goZeroMilliseconds: Int64 = -62_135_596_800_000
     private static let lastMilliseconds: Int64 = 253_402_300_799_999
 
     /// Appends `2026-01-01T00:00:00Z`, with a fraction of one to three digits where it is not zero.
     /// Times outside the years 0 to 9999, which the format cannot say, are moved to its ends.
-    static func append(milliseconds: Int64, to bytes: inout [UInt8]) {
+    public static func append(milliseconds: Int64, to bytes: inout [UInt8]) {
         let clamped = min(max(milliseconds, -62_167_219_200_000), lastMilliseconds)
         let days = flooringDivision(clamped, 86_400_000)
         let inDay = clamped - days * 86_400_000
@@ -32,7 +32,7 @@ enum RFC3339 {
     }
 
     /// `append` as a string.
-    static func string(milliseconds: Int64) -> String {
+    public static func string(milliseconds: Int64) -> String {
         var bytes: [UInt8] = []
         append(milliseconds: milliseconds, to: &bytes)
         return String(decoding: bytes, as: UTF8.self)
@@ -40,7 +40,7 @@ enum RFC3339 {
 
     /// Reads `YYYY-MM-DDTHH:MM:SS[.fraction](Z|±HH:MM)`, the fraction cut to milliseconds; `nil` for
     /// anything else, also for dates that no calendar has. Second 60 is not taken, as in Go.
-    static func milliseconds(parsing text: UnsafeRawBufferPointer) -> Int64? {
+    public static func milliseconds(parsing text: UnsafeRawBufferPointer) -> Int64? {
         var reader = Reader(text: text)
         guard let year = reader.number(4), reader.take("-"), let month = reader.number(2),
             reader.take("-"), let day = reader.number(2), reader.take("T"),
@@ -56,7 +56,7 @@ enum RFC3339 {
         return seconds * 1_000 + fraction
     }
 
-    static func milliseconds(parsing text: String) -> Int64? {
+    public static func milliseconds(parsing text: String) -> Int64? {
         var text = text
         return text.withUTF8 { milliseconds(parsing: UnsafeRawBufferPointer($0)) }
     }

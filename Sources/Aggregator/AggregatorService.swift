@@ -1,0 +1,83 @@
+import Wire
+
+/// The running parts of an aggregator.
+final class AggregatorService {
+    private let configuration: AggregatorConfiguration
+    private let cluster: Cluster
+    private let ingestLoops: [EventLoop]
+    private let ingestThreads: [SystemThread]
+    private let listener: LoopConfined<AgentListener>
+    private let ingestAddress: SocketAddress
+    private let server: HTTPServer
+
+    /// Starts everything.
+    ///
+    /// - Throws: what the user can mend: a busy port, an unreadable file.
+    init(_ configuration: AggregatorConfiguration) throws(UsageError) {
+        self.configuration = configuration
+        let names = try Self.names(configuration)
+        let cluster = Cluster(configuration: configuration.model) { names.pod(uid: $0)?.namespace }
+        self.cluster = cluster
+        let counters = IngestCounters()
+        do throws(TransportError) {
+            var loops: [EventLoop] = []
+            for _ in 0..<configuration.ingestThreads { loops.append(try EventLoop()) }
+            let agents = try AgentListener(
+                configuration.ingestAddress, loops: loops, cluster: cluster,
+                configuration: configuration.ingest, counters: counters)
+            try agents.start()
+            ingestAddress = agents.address
+            listener = LoopConfined(agents, to: loops[0])
+            ingestLoops = loops
+            let reader = ModelReader(cluster: cluster, names: names)
+            var router = Router()
+            ModelAPI(reader: reader).register(in: &router)
+            SelfMetrics(cluster: cluster, ingest: counters, clock: .system)
+                .register(in: &router)
+            let routes = router
+            server = try HTTPServer(listeningOn: configuration.apiAddress, remedy: "--port") {
+                request in
+                switch routes.route(request) {
+                case .handler(let handler): handler(request)
+                case .refusal(let response): .now(response)
+                }
+            }
+            var threads: [SystemThread] = []
+            for (number, loop) in loops.enumerated() {
+                threads.append(try SystemThread.start(name: "ingest-\(number)") { loop.run() })
+            }
+            ingestThreads = threads
+        } catch {
+            throw UsageError(problems: ["\(error)"])
+        }
+    }
+
+    private static func names(
+        _ configuration: AggregatorConfiguration
+    ) throws(UsageError) -> any NameSource {
+        NoNames()
+    }
+
+    /// Says where to find it.
+    func announce() {
+        Diagnostics.info(
+            "heapwire-aggregator \(HeapwireVersion.current): API on http://\(server.address), "
+                + "agents on \(ingestAddress)")
+        if !configuration.ingestAddress.isLoopback {
+            Diagnostics.warning(
+                "agents' frames are taken UNENCRYPTED from other machines (--insecure-ingest)")
+        }
+        if !configuration.apiAddress.isLoopback {
+            Diagnostics.warning(
+                "the API is served UNENCRYPTED to other machines (--insecure-http)")
+        }
+    }
+
+    /// Stops in the order in which data flows: agents, then answers. Call it once.
+    func stop() {
+        ingestLoops[0].post { [listener] in listener.value.stop() }
+        for loop in ingestLoops { loop.stop() }
+        for thread in ingestThreads { thread.join() }
+        server.shutdown(grace: .seconds(5))
+    }
+}
