@@ -85,7 +85,8 @@ struct CgroupHierarchies: Equatable, Sendable {
         for entry in files.subdirectories(of: root).sorted(by: { $0.name < $1.name }) {
             let directory = root + "/" + entry.name
             let names = entry.name.split(separator: ",")
-            for controller in CgroupController.allCases where names.contains(Substring(controller.name)) {
+            for controller in CgroupController.allCases
+            where names.contains(Substring(controller.name)) {
                 guard files.exists(directory + "/cgroup.procs") else { continue }
                 assignIfFree(controller, directory)
             }

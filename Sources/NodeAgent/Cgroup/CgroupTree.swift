@@ -87,7 +87,8 @@ final class CgroupTree {
         }
         if suspects.isEmpty { return change }
         // Shallow ones first: a directory that is gone takes its descendants along.
-        for path in suspects.sorted(by: { $0.utf8.count < $1.utf8.count }) where nodes[path] != nil {
+        for path in suspects.sorted(by: { $0.utf8.count < $1.utf8.count }) where nodes[path] != nil
+        {
             relist(path, &change)
         }
         suspects.removeAll(keepingCapacity: true)
@@ -159,7 +160,9 @@ final class CgroupTree {
         for entry in entries.sorted(by: { $0.name < $1.name }) {
             let childPath = Self.join(path, entry.name)
             if let known = nodes[childPath] {
-                guard known.hierarchy == node.hierarchy, known.inode != entry.inode else { continue }
+                guard known.hierarchy == node.hierarchy, known.inode != entry.inode else {
+                    continue
+                }
                 remove(childPath, &change)
             }
             add(childPath, inode: entry.inode, node.hierarchy, &change)

@@ -127,7 +127,8 @@ private struct ContainerName {
     /// Prefixes of the runtimes; what is `nil` is a process of the runtime's own.
     private static let prefixes: [(String, String?)] = [
         ("cri-containerd-", "containerd"), ("crio-conmon-", nil), ("libpod-conmon-", nil),
-        ("crio-", "cri-o"), ("docker-", "docker"), ("libpod-", "podman"), ("containerd-", "containerd"),
+        ("crio-", "cri-o"), ("docker-", "docker"), ("libpod-", "podman"),
+        ("containerd-", "containerd"),
         ("nerdctl-", "containerd"),
     ]
 

@@ -295,7 +295,8 @@ struct DeliveryState {
             counters.sentFrames += 1
             sent(SequenceRange(sequence, sequence), now: now)
             let burst = settings.backlogBurst &* settings.backlogIntervalNanoseconds
-            backlogDue = max(backlogDue, now &- min(now, burst))
+            backlogDue =
+                max(backlogDue, now &- min(now, burst))
                 &+ settings.backlogIntervalNanoseconds
         }
         while output.count < byteCountMax, let gap = plan.takeGap(into: &output) {

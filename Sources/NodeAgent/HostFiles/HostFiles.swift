@@ -50,11 +50,15 @@ final class HostFiles {
     /// Raises the soft limit on descriptors to the hard one and says what it is then.
     private static func raiseDescriptorLimit() -> Int {
         var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1_024 }
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+            return 1_024
+        }
         if limit.rlim_cur < limit.rlim_max {
             var raised = limit
             raised.rlim_cur = limit.rlim_max
-            if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &raised) == 0 { limit = raised }
+            if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &raised) == 0 {
+                limit = raised
+            }
         }
         return Int(clamping: limit.rlim_cur)
     }
@@ -138,9 +142,11 @@ final class HostFiles {
 
     /// The file's first line without its end and outer blanks; `nil` where it cannot be read.
     func line(_ path: String) -> String? {
-        guard case .success(let text) = Result(catching: { () throws(KernelFileError) in
-            try read(path).string
-        }) else { return nil }
+        guard
+            case .success(let text) = Result(catching: { () throws(KernelFileError) in
+                try read(path).string
+            })
+        else { return nil }
         let line = text.prefix { $0 != "\n" }
         return String(line.drop { $0 == " " || $0 == "\t" })
     }

@@ -68,7 +68,10 @@ enum MountInfo {
                 text[(index + 1)...(index + 3)].allSatisfy({ $0 &- Ascii.zero < 8 })
             {
                 let digits = text[(index + 1)...(index + 3)].map { $0 - Ascii.zero }
-                bytes.append(UInt8(truncatingIfNeeded: Int(digits[0]) * 64 + Int(digits[1]) * 8 + Int(digits[2])))
+                bytes.append(
+                    UInt8(
+                        truncatingIfNeeded: Int(digits[0]) * 64 + Int(digits[1]) * 8
+                            + Int(digits[2])))
                 index += 4
             } else {
                 bytes.append(text[index])

@@ -89,6 +89,8 @@ final class CgroupSampler {
         // beyond its containers' is not in these.
         case .processes: kind != .pod
         case .memoryMaxUsageV1, .memoryFailcntV1, .memoryKernelV1: kind != .pod
+        // A group of pods has no processes that could be killed in it; v1 does not add them up.
+        case .oomControlV1: PodCgroupPath(path) != .podGroup
         default: true
         }
     }
@@ -214,7 +216,9 @@ final class CgroupSampler {
                 try reader.read(
                     source.source, files.bytes(count), found: source.found, &context,
                     into: columns + Int(source.column))
-                if source.source == .ioStatV2 || source.source == .blkioOperationsV1 { ioCount += 1 }
+                if source.source == .ioStatV2 || source.source == .blkioOperationsV1 {
+                    ioCount += 1
+                }
             } catch {
                 files.countFailure()
             }

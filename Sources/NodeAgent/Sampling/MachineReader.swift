@@ -83,9 +83,11 @@ struct MachineReader {
     private func readMemory(_ facts: inout MachineFacts) {
         var memory = KeyedMetrics([], otherKeys: ["MemTotal:", "SwapTotal:"])
         var values: [Int64] = [0, 0]
-        guard let text = attempt({ () throws(KernelFileError) in
-            try files.read(roots.proc + "/meminfo")
-        }) else { return }
+        guard
+            let text = attempt({ () throws(KernelFileError) in
+                try files.read(roots.proc + "/meminfo")
+            })
+        else { return }
         do {
             try values.withUnsafeMutableBufferPointer { (buffer) throws(KernelTextError) in
                 if let base = buffer.baseAddress { _ = try memory.parse(text, into: base) }

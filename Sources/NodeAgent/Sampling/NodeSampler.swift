@@ -207,7 +207,9 @@ final class NodeSampler {
             columns[0] = handles.allocated
             columns[1] = handles.limit
         case .pressureCPU, .pressureMemory, .pressureIO:
-            guard let pressure = part.file.parse(files, PressureStall.init(parsing:)) else { return }
+            guard let pressure = part.file.parse(files, PressureStall.init(parsing:)) else {
+                return
+            }
             columns[0] = pressure.someNanoseconds
             columns[1] = pressure.fullNanoseconds
         case .sockStat:

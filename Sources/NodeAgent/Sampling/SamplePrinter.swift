@@ -28,7 +28,8 @@ struct SamplePrinter {
         var parts = [machine(), node(), cgroups()]
         parts.append(
             table(
-                .networkInterface, ["INTERFACE", "OF", "RX/s", "TX/s", "RX", "TX", "ERRORS", "DROPS"]
+                .networkInterface,
+                ["INTERFACE", "OF", "RX/s", "TX/s", "RX", "TX", "ERRORS", "DROPS"]
             ) { slot, name, owner in
                 [
                     name, owner, rate(slot, .networkReceiveBytes).map(bytes),
@@ -239,7 +240,8 @@ struct SamplePrinter {
         if unit == 0 { return "\(value)" }
         let tenths = Int64((amount * 10).rounded())
         return tenths >= 1_000
-            ? "\((tenths + 5) / 10)\(units[unit])" : "\(tenths / 10).\(abs(tenths % 10))\(units[unit])"
+            ? "\((tenths + 5) / 10)\(units[unit])"
+            : "\(tenths / 10).\(abs(tenths % 10))\(units[unit])"
     }
 
     private func thousandths(_ value: Int64) -> String {

@@ -56,7 +56,8 @@ struct SampleSchedule: Equatable, Sendable {
         if abs(jump) > Self.jumpTolerance {
             // The steps between the old time and the new one never were: they are not skipped.
             clockJumpCount += 1
-            nextStepMilliseconds = Self.step(after: now.realtimeMilliseconds, resolutionMilliseconds)
+            nextStepMilliseconds = Self.step(
+                after: now.realtimeMilliseconds, resolutionMilliseconds)
             return nil
         }
         guard now.realtimeMilliseconds >= nextStepMilliseconds else { return nil }

@@ -175,6 +175,10 @@ final class Sampler {
             cgroups?.sampleNew(path, into: encoder, offset: offset(since: begin))
         }
         newPaths.removeAll(keepingCapacity: true)
+        if let network {
+            // A pod that came brought its interfaces; the others are read along with them.
+            _ = network.sample(into: encoder, clock: clock, start: begin)
+        }
         let late = settle(encoder, begin)
         if !late.isEmpty { changes += late }
         return changes

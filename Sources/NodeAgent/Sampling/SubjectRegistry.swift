@@ -66,7 +66,9 @@ struct SubjectRegistry {
     }
 
     func schema(of slot: Slot) -> Schema? {
-        guard Int(slot) < subjects.count, let number = subjects[Int(slot)]?.schema else { return nil }
+        guard Int(slot) < subjects.count, let number = subjects[Int(slot)]?.schema else {
+            return nil
+        }
         return schemas[Int(number)]
     }
 
