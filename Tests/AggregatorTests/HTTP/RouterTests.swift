@@ -116,7 +116,8 @@ import Testing
 
     @Test func qualitiesDecideBetweenTypes() throws {
         let request = try get(
-            "/", "Accept: text/plain;version=0.0.4;q=0.5, application/openmetrics-text;q=0.75\r\n"
+            "/",
+            "Accept: text/plain;version=0.0.4;q=0.5, application/openmetrics-text;q=0.75\r\n"
                 + "Accept: */*;q=0.1\r\n")
         #expect(HTTPNegotiation.quality(of: "text/plain", in: request) == 500)
         #expect(HTTPNegotiation.quality(of: "application/openmetrics-text", in: request) == 750)
