@@ -135,6 +135,24 @@ import Wire
         }
     }
 
+    @Test func aClientThatSendsAheadWithoutReadingIsHeldBackNotCutOff() throws {
+        let server = try startServer { $0.loopCount = 1 }
+        defer { server.shutdown(grace: .seconds(1)) }
+        let client = try TestClient(server.address, receiveBufferByteCount: 4_096)
+        // 60 MB of answers to 12 KB of requests.
+        let count = 300
+        client.send(
+            String(repeating: "GET /whole/200000 HTTP/1.1\r\nHost: h\r\n\r\n", count: count))
+        _ = eventuallyNever()
+        let held = try TestClient(server.address).get("/small")
+        #expect(held.text == "small")
+        // What the two sockets' buffers hold, and what waits in the server, but not all of it.
+        #expect(server.counters.snapshot.responses[2] < 100)
+        let expected = CountingProducer.whole(200_000)
+        for _ in 0..<count { #expect(try client.response().body == expected) }
+        #expect(try client.get("/small").text == "small")
+    }
+
     @Test func fullWorkersAreSaidToBeFull() throws {
         let server = try startServer {
             $0.workerCount = 1
