@@ -27,6 +27,11 @@ let package = Package(
         .executableTarget(
             name: "Aggregator", dependencies: ["Wire", "CLinux", "CZlib"], swiftSettings: strict),
 
+        // Stands in for a cluster's agents; not part of what is deployed.
+        .executableTarget(
+            name: "heapwire-fleet", dependencies: ["Wire"], path: "Benchmarks/Fleet",
+            swiftSettings: strict),
+
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
             name: "WireTests", dependencies: ["Wire", "TestSupport"], swiftSettings: strict),
