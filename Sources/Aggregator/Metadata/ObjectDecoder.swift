@@ -1,3 +1,5 @@
+import Wire
+
 /// Reads objects of Kubernetes from JSON, only the fields that Heapwire uses.
 ///
 /// One decoder for a list or a watch: it shares texts between objects. Each method takes one whole
