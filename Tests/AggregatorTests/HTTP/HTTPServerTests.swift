@@ -170,6 +170,20 @@ import Wire
         #expect(server.counters.snapshot.overloadedRequests == 2)
     }
 
+    @Test func aRequestThatIsKeptIsNotOverwrittenByTheNext() throws {
+        let server = try startServer { $0.loopCount = 1 }
+        defer { server.shutdown(grace: .seconds(1)) }
+        let slow = try (0..<4).map { _ in try TestClient(server.address) }
+        let quick = try TestClient(server.address)
+        for (number, client) in slow.enumerated() {
+            client.send("GET /kept/mine\(number) HTTP/1.1\r\nHost: h\r\n\r\n")
+            for other in 0..<20 { #expect(try quick.get("/text/o\(other)").text == "o\(other)") }
+        }
+        for (number, client) in slow.enumerated() {
+            #expect(try client.response().text == "mine\(number)")
+        }
+    }
+
     @Test func anAnswerNobodyMakesIsAnError() throws {
         let server = try startServer()
         defer { server.shutdown(grace: .seconds(1)) }

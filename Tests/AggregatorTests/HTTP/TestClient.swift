@@ -201,6 +201,12 @@ func startServer(_ change: (inout HTTPServerConfiguration) -> Void = { _ in }) t
             return .text(.ok, request.isCancelled ? "cancelled" : "worked")
         }
     }
+    router.add(.get, "/kept/{text}") { _ in
+        .onWorker { request in
+            usleep(50_000)
+            return .text(.ok, request.parameter(0))
+        }
+    }
     router.add(.get, "/later") { _ in .later { $0.complete(.text(.ok, "later")) } }
     router.add(.get, "/never") { _ in .later { _ in } }
     router.add(.get, "/empty") { _ in .now(HTTPResponse(.noContent)) }
