@@ -38,6 +38,7 @@ final class ResendRing {
     private var index: [Entry] = Array(repeating: ResendRing.unused, count: 1_024)
     private var head = 0
     private var appendedByteCount: UInt64 = 0
+    /// As of the oldest frame; when there is none, as of the one before.
     private var dictionary = DictionarySnapshot()
     /// First byte behind the oldest frame that was not yet given back to the kernel.
     private var releasedTo = 0
@@ -143,7 +144,7 @@ final class ResendRing {
     ///   - subjects: whole `subjects` records with the dictionary's changes, or nothing.
     ///   - frame: the whole `frame` record.
     /// - Returns: `false` when the frame is larger than the ring. Its number is used up, everything
-    ///   older is gone too, and the next frame has to be a key frame that restarts the dictionary.
+    ///   older is gone too, and the next frame has to be a key frame.
     func append(
         subjects: UnsafeRawBufferPointer, frame: UnsafeRawBufferPointer, step: Int64, isKey: Bool,
         restartsDictionary: Bool
@@ -152,6 +153,7 @@ final class ResendRing {
         let needed = subjects.count + frame.count
         guard needed <= capacity else {
             while !isEmpty { evictOldest() }
+            dictionary.apply(records: subjects)
             evictedUnsettledCount += 1
             next += 1
             oldest = next
