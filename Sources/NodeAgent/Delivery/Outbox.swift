@@ -42,7 +42,7 @@ final class Outbox {
         self.deliveries = deliveries
         self.keys = keys
         encoder = FrameEncoder(limits: limits)
-        mustRestartDictionary = !ring.isEmpty
+        mustRestartDictionary = ring.next > 1
     }
 
     /// Frames that an aggregator never had when the ring gave them up, over all aggregators.

@@ -61,7 +61,12 @@ final class ResendRing {
     /// - Parameters:
     ///   - capacity: bytes for records; rounded up to whole pages, and reserved only when used.
     ///   - next: the sequence of the first frame.
-    init(capacity: Int, next: UInt64 = 1) {
+    ///   - dictionary: `subjects` records of this program: what that frame's changes add to, or have
+    ///     brought about already.
+    init(
+        capacity: Int, next: UInt64 = 1,
+        dictionary: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
+    ) {
         precondition(capacity > 0 && next > 0)
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
         self.capacity = (capacity + page - 1) / page * page
@@ -73,6 +78,7 @@ final class ResendRing {
         memory = UnsafeMutableRawBufferPointer(start: mapping, count: self.capacity)
         oldest = next
         self.next = next
+        self.dictionary.apply(records: dictionary)
     }
 
     deinit { munmap(memory.baseAddress, memory.count) }
