@@ -41,6 +41,11 @@ let package = Package(
         .testTarget(
             name: "AggregatorTests", dependencies: ["Aggregator", "Wire", "TestSupport"],
             swiftSettings: strict),
+        // Both programs in one process, over a link that does everything wrong.
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: ["NodeAgent", "Aggregator", "Wire", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
     ]
 )
