@@ -101,19 +101,3 @@ struct KubeletSummary: Decodable {
         var name: String
     }
 }
-
-/// Milliseconds since the epoch of an RFC 3339 time with any fraction; `nil` for anything else.
-func parseRFC3339Milliseconds(_ text: String) -> Int64? {
-    let formatter = ISO8601DateFormatter()
-    formatter.formatOptions = [.withInternetDateTime]
-    guard let dot = text.firstIndex(of: ".") else {
-        return formatter.date(from: text).map { Int64($0.timeIntervalSince1970 * 1_000) }
-    }
-    let tail = text[text.index(after: dot)...]
-    let digits = tail.prefix { $0.isASCII && $0.isNumber }
-    let whole = text[..<dot] + tail.dropFirst(digits.count)
-    guard !digits.isEmpty, let fraction = Int64((digits + "00").prefix(3)),
-        let date = formatter.date(from: String(whole))
-    else { return nil }
-    return Int64(date.timeIntervalSince1970) * 1_000 + fraction
-}

@@ -94,7 +94,7 @@ final class ReplayCommand {
             let last = now - now % stepLength
             baseTime = last - Int64(recording.stepCount - 1) * stepLength
         case .some(let text):
-            guard let time = parseRFC3339Milliseconds(text) ?? Int64(text) else {
+            guard let time = RFC3339.milliseconds(parsing: text) ?? Int64(text) else {
                 throw FleetFailure.usage("--base-time=\(text) is neither RFC 3339 nor \"now\"")
             }
             baseTime = time

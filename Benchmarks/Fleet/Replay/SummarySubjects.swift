@@ -47,7 +47,7 @@ struct SummarySubjects {
     private static let systemNames = ["runtime": "docker-daemon", "misc": "system"]
 
     private static func milliseconds(_ text: String?) -> Int64? {
-        text.flatMap { parseRFC3339Milliseconds($0) }
+        text.flatMap { RFC3339.milliseconds(parsing: $0) }
     }
 
     private mutating func addNode(_ node: KubeletSummary.Node) {

@@ -71,6 +71,6 @@ struct PodListWriter {
     }
 
     private func timestamp(_ milliseconds: Int64) -> String {
-        RFC3339.string(milliseconds: milliseconds)
+        RFC3339.string(milliseconds: milliseconds / 1_000 * 1_000)
     }
 }
