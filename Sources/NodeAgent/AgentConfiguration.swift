@@ -34,7 +34,8 @@ struct AgentConfiguration: Sendable {
         Flag("sys", "DIR", default: "/sys", "Where the host's sysfs is mounted."),
         Flag(
             "rootfs", "DIR",
-            "Where the host's root directory is mounted, for filesystems. Default: the agent's own."),
+            "Where the host's root directory is mounted, for filesystems. Default: the agent's own."
+        ),
         Flag(
             "kubelet-dir", "DIR", default: "/var/lib/kubelet",
             "The kubelet's directory on the host, for volumes of pods."),
@@ -54,7 +55,8 @@ struct AgentConfiguration: Sendable {
             "Keeps the unacknowledged frames across a restart of the agent in a file there."),
         Flag(
             "agent-token-file", "FILE",
-            "The secret that the aggregator wants (its --agent-token-file). Read at each connection."),
+            "The secret that the aggregator wants (its --agent-token-file). Read at each connection."
+        ),
         Flag(
             "insecure-ingest", "",
             "Send frames over plain TCP to addresses other than loopback."),
@@ -78,7 +80,8 @@ struct AgentConfiguration: Sendable {
         nodeName = line.text("node-name") ?? Self.hostName
         if nodeName.isEmpty || nodeName.utf8.count > 253 {
             line.report(
-                "a node's name has 1 to 253 characters, not \(nodeName.utf8.count); give --node-name")
+                "a node's name has 1 to 253 characters, not \(nodeName.utf8.count); give --node-name"
+            )
         }
         resolution = line.milliseconds("resolution", in: 100...3_600_000)
         roots.proc = line.text("proc") ?? roots.proc
@@ -158,8 +161,10 @@ struct AgentConfiguration: Sendable {
     private static var hostName: String {
         var buffer = [CChar](repeating: 0, count: 256)
         guard gethostname(&buffer, 255) == 0 else { return "" }
-        return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-            .lowercased()
+        return String(
+            decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self
+        )
+        .lowercased()
     }
 }
 

@@ -1,6 +1,22 @@
 import Glibc
 import Wire
 
+/// Why a spool directory cannot be used.
+enum RingSpoolError: Error, Equatable, CustomStringConvertible {
+    case cannotWrite(directory: String, errno: Int32)
+    case inUse(directory: String)
+
+    var description: String {
+        switch self {
+        case .cannotWrite(let directory, let errno):
+            "--spool-dir=\(directory): cannot write there: \(systemErrorText(errno)); make the "
+                + "directory and give it to the agent's user"
+        case .inUse(let directory):
+            "--spool-dir=\(directory) is in use by another agent; give each its own"
+        }
+    }
+}
+
 /// The ring in a file, so that a restart of the agent loses nothing.
 ///
 /// ```
@@ -32,21 +48,12 @@ final class RingSpool {
     /// Takes the directory for this process.
     ///
     /// - Throws: when it cannot be written or another agent uses it.
-    static func open(directory: String) throws(AgentUsageError) -> RingSpool {
-        let lockPath = directory + "/lock"
-        let lock = Glibc.open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard lock >= 0 else {
-            let reason = systemErrorText(errno)
-            throw AgentUsageError(problems: [
-                "--spool-dir=\(directory): cannot write there: \(reason); make the directory and "
-                    + "give it to the agent's user"
-            ])
-        }
+    static func open(directory: String) throws(RingSpoolError) -> RingSpool {
+        let lock = Glibc.open(directory + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard lock >= 0 else { throw .cannotWrite(directory: directory, errno: errno) }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
             close(lock)
-            throw AgentUsageError(problems: [
-                "--spool-dir=\(directory) is in use by another agent; give each its own"
-            ])
+            throw .inUse(directory: directory)
         }
         return RingSpool(path: directory + "/ring", lock: lock)
     }
@@ -183,7 +190,8 @@ final class RingSpool {
     }
 
     private func complain(_ path: String) {
-        Diagnostics.error("cannot write \(path): \(systemErrorText(errno)); frames are not kept on disk")
+        Diagnostics.error(
+            "cannot write \(path): \(systemErrorText(errno)); frames are not kept on disk")
     }
 
     static func encode(_ outbox: Outbox, _ runID: [UInt8], names: [String]) -> [UInt8] {

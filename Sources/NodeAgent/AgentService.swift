@@ -51,7 +51,7 @@ final class AgentService {
         }
         let ring: ResendRing
         if let directory = configuration.spoolDirectory {
-            let opened = try RingSpool.open(directory: directory)
+            let opened = try Self.openSpool(directory)
             spool = opened
             let restored = opened.take(capacity: configuration.ringBytes)
             runID = restored?.runID ?? Self.makeRunID()
@@ -68,6 +68,14 @@ final class AgentService {
         outbox = Outbox(ring: ring, deliveries: deliveries)
         schedule = SampleSchedule(
             resolutionMilliseconds: resolution, now: Self.now(loop.clock))
+    }
+
+    private static func openSpool(_ directory: String) throws(AgentUsageError) -> RingSpool {
+        do throws(RingSpoolError) {
+            return try RingSpool.open(directory: directory)
+        } catch {
+            throw AgentUsageError(problems: ["\(error)"])
+        }
     }
 
     /// Runs until SIGTERM or SIGINT.
@@ -99,7 +107,8 @@ final class AgentService {
     private func announce() {
         let targets = configuration.aggregators.map(\.description).joined(separator: ", ")
         Diagnostics.info(
-            "agent \(HeapwireVersion.current) of node \(configuration.nodeName) delivers to \(targets)")
+            "agent \(HeapwireVersion.current) of node \(configuration.nodeName) delivers to \(targets)"
+        )
         if configuration.isInsecure {
             Diagnostics.warning(
                 "frames go over plain TCP: anyone on the way can read and change them "
