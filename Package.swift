@@ -24,7 +24,7 @@ let package = Package(
         // TLS above Wire's transport, apart so that who needs none does not carry OpenSSL.
         .target(name: "WireTLS", dependencies: ["Wire", "COpenSSL"], swiftSettings: strict),
         .executableTarget(
-            name: "NodeAgent", dependencies: ["Wire", "CLinux"], swiftSettings: strict,
+            name: "NodeAgent", dependencies: ["Wire", "WireTLS", "CLinux"], swiftSettings: strict,
             // One static file of few megabytes; sanitizers cannot link it, so release only.
             linkerSettings: [
                 .unsafeFlags(["-static-executable"], .when(configuration: .release))

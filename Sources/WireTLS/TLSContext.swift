@@ -25,6 +25,20 @@ public enum TLSTrust: Sendable {
     case anyone
 }
 
+/// The oldest version of TLS that is spoken.
+public enum TLSVersion: Sendable {
+    case v1_2
+    /// Between our own programs.
+    case v1_3
+
+    var number: Int32 {
+        switch self {
+        case .v1_2: TLS1_2_VERSION
+        case .v1_3: TLS1_3_VERSION
+        }
+    }
+}
+
 /// Settings of many TLS connections: identity, trust, versions. Immutable once made, used from any
 /// thread. TLS 1.2 and 1.3, no renegotiation, no compression, no session cache.
 public final class TLSContext: @unchecked Sendable {
@@ -34,9 +48,9 @@ public final class TLSContext: @unchecked Sendable {
 
     /// For connections that this side opens. Host names are checked unless `trust` is `anyone`.
     public static func client(
-        trust: TLSTrust, identity: TLSIdentity? = nil
+        trust: TLSTrust, identity: TLSIdentity? = nil, minimum: TLSVersion = .v1_2
     ) throws(TLSError) -> TLSContext {
-        let context = try TLSContext(TLS_client_method(), checksPeer: trust.isChecked)
+        let context = try TLSContext(TLS_client_method(), minimum, checksPeer: trust.isChecked)
         try context.set(trust)
         if let identity { try context.set(identity) }
         SSL_CTX_set_verify(
@@ -51,9 +65,10 @@ public final class TLSContext: @unchecked Sendable {
     ///     not sign; `nil` does not ask.
     ///   - requiresClient: refuses clients without a certificate.
     public static func server(
-        identity: TLSIdentity, clientTrust: TLSTrust? = nil, requiresClient: Bool = false
+        identity: TLSIdentity, clientTrust: TLSTrust? = nil, requiresClient: Bool = false,
+        minimum: TLSVersion = .v1_2
     ) throws(TLSError) -> TLSContext {
-        let context = try TLSContext(TLS_server_method(), checksPeer: clientTrust != nil)
+        let context = try TLSContext(TLS_server_method(), minimum, checksPeer: clientTrust != nil)
         try context.set(identity)
         if let clientTrust {
             try context.set(clientTrust)
@@ -65,14 +80,16 @@ public final class TLSContext: @unchecked Sendable {
         return context
     }
 
-    private init(_ method: OpaquePointer?, checksPeer: Bool) throws(TLSError) {
+    private init(
+        _ method: OpaquePointer?, _ minimum: TLSVersion, checksPeer: Bool
+    ) throws(TLSError) {
         OpenSSLErrors.clear()
         guard let context = SSL_CTX_new(method) else {
             throw .library(reason: OpenSSLErrors.take())
         }
         self.context = context
         self.checksPeer = checksPeer
-        guard hw_ssl_ctx_set_min_version(context, TLS1_2_VERSION) == 1 else {
+        guard hw_ssl_ctx_set_min_version(context, minimum.number) == 1 else {
             throw .library(reason: OpenSSLErrors.take())
         }
         hw_ssl_ctx_set_safe_options(context)

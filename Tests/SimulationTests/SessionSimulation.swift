@@ -107,7 +107,8 @@ struct SessionSimulation {
         // A new connection: what was on the old one is gone.
         peers[index].session?.leave()
         peers[index].session = IngestSession(
-            cluster: peers[index].cluster, authentication: .none, counters: IngestCounters())
+            cluster: peers[index].cluster, authentication: AgentAuthentication(),
+            counters: IngestCounters())
         peers[index].isOpen = true
         peers[index].isSilent = false
         clearLink(index)

@@ -25,6 +25,17 @@ public final class TestCertificates: Sendable {
             days: 2)
     }
 
+    /// A further client certificate of the first authority.
+    public func signClient(_ name: String, subject: String) throws {
+        try sign(name, subject: subject, extensions: "extendedKeyUsage=clientAuth", days: 2)
+    }
+
+    /// A further certificate for localhost of the first authority.
+    public func signServer(_ name: String, subject: String) throws {
+        let names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+        try sign(name, subject: subject, extensions: names, days: 2)
+    }
+
     deinit {
         // A test's temporary folder that stays is no fault of the code under test.
         try? FileManager.default.removeItem(at: folder)
