@@ -155,7 +155,7 @@ extension AggregatorConfiguration {
         do throws(TLSFiles.Failure) {
             ingest.authentication.requiresCertificate = paths.authorities != nil
             ingest.tls = try TLSFiles(
-                paths, role: .server(requiresClient: paths.authorities != nil), minimum: .v1_3)
+                paths, role: .server(requiresClient: paths.authorities != nil), minimum: .tls13)
         } catch {
             line.report("TLS for agents: \(error)")
         }

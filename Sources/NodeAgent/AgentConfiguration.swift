@@ -3,7 +3,7 @@ import Wire
 import WireTLS
 
 /// Every flag of the agent.
-struct AgentConfiguration: Sendable {
+struct AgentConfiguration {
     var aggregators: [HostAndPort] = []
     var nodeName = ""
     /// Milliseconds between frames; `nil` takes the aggregator's.
@@ -16,7 +16,7 @@ struct AgentConfiguration: Sendable {
     var tokenFile: String?
     /// Frames may go unencrypted to other machines.
     var isInsecure = false
-    var security = DeliverySecurity()
+    let security = DeliverySecurity()
     var logLevel = Diagnostics.Level.info
 
     static let flags: [Flag] = [
@@ -126,9 +126,10 @@ struct AgentConfiguration: Sendable {
         }
         security.serverName = line.text("server-name")
         security.coversLoopback = isGiven
-        guard line.problems.isEmpty, !isInsecure, !isPrinting else { return }
+        security.isInsecure = isInsecure
+        guard line.problems.isEmpty, isGiven else { return }
         do throws(TLSFiles.Failure) {
-            security.tls = try TLSFiles(paths, role: .client, minimum: .v1_3)
+            security.tls = try TLSFiles(paths, role: .client, minimum: .tls13)
         } catch {
             line.report("TLS: \(error)")
         }

@@ -27,14 +27,14 @@ public enum TLSTrust: Sendable {
 
 /// The oldest version of TLS that is spoken.
 public enum TLSVersion: Sendable {
-    case v1_2
+    case tls12
     /// Between our own programs.
-    case v1_3
+    case tls13
 
     var number: Int32 {
         switch self {
-        case .v1_2: TLS1_2_VERSION
-        case .v1_3: TLS1_3_VERSION
+        case .tls12: TLS1_2_VERSION
+        case .tls13: TLS1_3_VERSION
         }
     }
 }
@@ -48,7 +48,7 @@ public final class TLSContext: @unchecked Sendable {
 
     /// For connections that this side opens. Host names are checked unless `trust` is `anyone`.
     public static func client(
-        trust: TLSTrust, identity: TLSIdentity? = nil, minimum: TLSVersion = .v1_2
+        trust: TLSTrust, identity: TLSIdentity? = nil, minimum: TLSVersion = .tls12
     ) throws(TLSError) -> TLSContext {
         let context = try TLSContext(TLS_client_method(), minimum, checksPeer: trust.isChecked)
         try context.set(trust)
@@ -66,7 +66,7 @@ public final class TLSContext: @unchecked Sendable {
     ///   - requiresClient: refuses clients without a certificate.
     public static func server(
         identity: TLSIdentity, clientTrust: TLSTrust? = nil, requiresClient: Bool = false,
-        minimum: TLSVersion = .v1_2
+        minimum: TLSVersion = .tls12
     ) throws(TLSError) -> TLSContext {
         let context = try TLSContext(TLS_server_method(), minimum, checksPeer: clientTrust != nil)
         try context.set(identity)

@@ -51,7 +51,7 @@ public final class TLSFiles: @unchecked Sendable {
 
     /// Reads the files.
     public init(
-        _ paths: Paths, role: Role, minimum: TLSVersion = .v1_2, clock: Clock = .system
+        _ paths: Paths, role: Role, minimum: TLSVersion = .tls12, clock: Clock = .system
     ) throws(Failure) {
         self.paths = paths
         self.role = role

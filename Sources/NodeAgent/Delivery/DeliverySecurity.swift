@@ -5,8 +5,11 @@ import WireTLS
 ///
 /// Other machines are spoken to over TLS 1.3, their certificates checked, unless the user has said
 /// that plain TCP will do. On loopback plain TCP is the rule and certificates that were given win.
-struct DeliverySecurity: Sendable {
-    /// `nil`: plain TCP to everyone.
+final class DeliverySecurity {
+    /// Plain TCP to everyone.
+    var isInsecure = false
+    /// The certificates that were given. Without any the system's authorities are read when they are
+    /// first needed: they cost the agent megabytes.
     var tls: TLSFiles?
     /// Certificates were given, so loopback is no exception.
     var coversLoopback = false
@@ -20,12 +23,14 @@ struct DeliverySecurity: Sendable {
         to address: SocketAddress, of target: HostAndPort
     ) throws(TransportError) -> any ByteStream {
         let socket = try SocketStream(connectingTo: address)
-        guard let tls, coversLoopback || !address.isLoopback else { return socket }
+        guard !isInsecure, coversLoopback || !address.isLoopback else { return socket }
         let name = serverName ?? target.host
         let isAddress = SocketAddress(numericHost: name, port: target.port) != nil
-        do throws(TLSError) {
+        do {
+            let files = try tls ?? TLSFiles(TLSFiles.Paths(), role: .client, minimum: .tls13)
+            tls = files
             return try TLSStream(
-                client: socket, tls.current(), peer: isAddress ? .address(name) : .host(name))
+                client: socket, files.current(), peer: isAddress ? .address(name) : .host(name))
         } catch {
             socket.close()
             throw .streamFailed(reason: "\(error)")
