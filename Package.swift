@@ -38,6 +38,11 @@ let package = Package(
             name: "heapwire-fleet", dependencies: ["Wire"], path: "Benchmarks/Fleet",
             swiftSettings: strict),
 
+        // Not a product: what the codec and others make of recorded samples. See docs/wire.md.
+        .executableTarget(
+            name: "bench-wire", dependencies: ["Wire", "CZlib"], path: "Benchmarks/Wire",
+            swiftSettings: strict),
+
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
             name: "WireTests", dependencies: ["Wire", "TestSupport"], swiftSettings: strict),
