@@ -24,7 +24,7 @@ struct ModelReader: Sendable {
     func containers(namespace: String, pod: String) -> [String] {
         let uids = uids(namespace: namespace, pod: pod)
         var found = Set<String>()
-        for node in currentNodes() {
+        for node in current(cluster.podNodes.nodes(of: uids)) {
             for subject in liveSubjects(of: node)
             where subject.kind == .container && uids.contains(subject.podUID)
                 && !subject.isSandbox
@@ -74,17 +74,16 @@ struct ModelReader: Sendable {
     }
 
     /// Nodes that are not stale.
-    func currentNodes() -> [NodeModel] {
-        let all = cluster.nodes.map { ($0, $0.lastStep) }
-        guard let newest = all.map(\.1).max() else { return [] }
+    func currentNodes() -> [NodeModel] { current(cluster.nodes) }
+
+    private func current(_ nodes: [NodeModel]) -> [NodeModel] {
+        guard !nodes.isEmpty, let newest = cluster.newestStep else { return [] }
         let horizon = newest &- 3 &* cluster.configuration.resolution
-        return all.filter { $0.1 >= horizon && $0.1 != .min }.map(\.0)
+        return nodes.filter { $0.lastStep >= horizon }
     }
 
     private func liveSubjects(of node: NodeModel) -> [Subject] {
-        node.read { state in
-            state.live?.live.compactMap { $0?.record.subject } ?? []
-        }
+        node.read { state in state.live?.liveRecords.map(\.subject) ?? [] }
     }
 
     // MARK: What they have
@@ -184,7 +183,7 @@ struct ModelReader: Sendable {
         case .cluster, .namespace: return []
         case .node(let name), .systemContainer(let name, _):
             return cluster.node(named: name).map { [$0] } ?? []
-        case .pod, .container: return cluster.nodes
+        case .pod, .container: return cluster.podNodes.nodes(of: podUIDs(of: entity))
         }
     }
 
@@ -221,10 +220,7 @@ extension ModelReader {
     func keys() -> [String] {
         var found: Set<String> = ["cluster"]
         for node in currentNodes() {
-            let subjects = node.read { state in
-                state.live?.live.compactMap { $0?.record.subject } ?? []
-            }
-            for subject in subjects {
+            for subject in liveSubjects(of: node) {
                 switch subject.kind {
                 case .node: found.insert("node:\(node.name)")
                 case .systemContainer: found.insert("node:\(node.name)/container:\(subject.name)")
