@@ -334,7 +334,7 @@ extension NodeModel.State {
             try chain.dropFrames(before: horizon)
         }
         let ended = chains.filter { !open.contains($0.number) && $0.lastStep < horizon }
-        for chain in ended { records.forEach { $0.forget(chain: chain.number) } }
+        for chain in ended { records.visit { $0.forget(chain: chain.number) } }
         chains.removeAll { chain in ended.contains { $0 === chain } }
         var kept = Set<ObjectIdentifier>()
         for chain in openChains {
@@ -347,7 +347,7 @@ extension NodeModel.State {
         let candidates = Set(gone.compactMap { $0.subject.attributes[.podUID] })
         guard !candidates.isEmpty else { return [] }
         var left = candidates
-        records.forEach { record in
+        records.visit { record in
             if let uid = record.subject.attributes[.podUID] { left.remove(uid) }
         }
         return Array(left)

@@ -124,7 +124,7 @@ struct SubjectRecords {
         return record
     }
 
-    func forEach(_ body: (SubjectRecord) -> Void) {
+    func visit(_ body: (SubjectRecord) -> Void) {
         for head in heads.values {
             var next: SubjectRecord? = head
             while let record = next {
@@ -136,7 +136,7 @@ struct SubjectRecords {
 
     func filter(_ isWanted: (SubjectRecord) -> Bool) -> [SubjectRecord] {
         var found: [SubjectRecord] = []
-        forEach { if isWanted($0) { found.append($0) } }
+        visit { if isWanted($0) { found.append($0) } }
         return found
     }
 
