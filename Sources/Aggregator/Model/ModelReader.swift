@@ -121,7 +121,8 @@ struct ModelReader: Sendable {
         switch entity {
         case .cluster: points = rollUpPoints(metric, nil)
         case .namespace(let namespace): points = rollUpPoints(metric, namespace)
-        default: points = try subjectPoints(metric, of: entity, labels: labels, end: end)
+        default:
+            points = try subjectPoints(metric, of: entity, labels: labels, start: start, end: end)
         }
         return points.filter { $0.cycle >= start && $0.cycle <= end }
             .map { SeriesPoint(cycle: $0.cycle, value: MetricValue($0.value, of: metric)) }
@@ -149,16 +150,27 @@ struct ModelReader: Sendable {
     }
 
     private func subjectPoints(
-        _ metric: MetricID, of entity: Entity, labels: [String: String], end: Int64
+        _ metric: MetricID, of entity: Entity, labels: [String: String], start: Int64, end: Int64
     ) throws(WireError) -> [(cycle: Int64, value: Double)] {
         let counter = Rates.counter(of: metric)
         let resolution = cluster.configuration.resolution
         var combination = Family.Combination.newest
         var all: [[(cycle: Int64, value: Double)]] = []
         for node in nodes(for: entity) {
+            let select = { (state: NodeModel.State) in
+                Family(of: entity, in: state, reader: self).terms(of: metric, labels: labels)
+            }
+            let latest = LatestReader(node: node, resolution: resolution)
+            switch latest.read(metric, start: start, end: end, select) {
+            case .nothing: continue
+            case .values(let cycle, let values, let found):
+                combination = found
+                all += values.map { [(cycle, $0)] }
+                continue
+            case .history: break
+            }
             let readings = try SeriesReader(node: node).read(until: end) { state in
-                let family = Family(of: entity, in: state, reader: self)
-                let selection = family.terms(of: metric, labels: labels)
+                let selection = select(state)
                 combination = selection.combination
                 return selection.terms
             }
