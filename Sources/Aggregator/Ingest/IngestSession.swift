@@ -146,7 +146,7 @@ struct IngestSession {
                 let words = "another connection speaks for node \(node.name) now"
                 throw .refused(Farewell(.replaced, words))
             }
-            try takeStreaming(type, flags, payload, node)
+            try takeStreaming(type, flags, payload, node, now: now)
         }
     }
 
@@ -182,11 +182,13 @@ struct IngestSession {
 
     private mutating func takeStreaming(
         _ type: RecordType, _ flags: RecordFlags, _ payload: UnsafeRawBufferPointer,
-        _ node: NodeModel
+        _ node: NodeModel, now: Int64
     ) throws(Ending) {
         switch type {
         case .frame:
-            let header = try wire { () throws(WireError) in try node.receiveFrame(payload) }
+            let header = try wire { () throws(WireError) in
+                try node.receiveFrame(payload, now: now)
+            }
             counters.frame(byteCount: payload.count)
             acknowledge(header.sequence)
         case .subjects:
