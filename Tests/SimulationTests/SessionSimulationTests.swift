@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import Wire
 
@@ -5,8 +6,13 @@ import Wire
 @testable import NodeAgent
 
 /// Any interleaving of send, cut, ack and restart ends with equal sample sets.
+///
+/// `SIMULATION_SEEDS=COUNT` tries more.
 @Suite struct SessionSimulationTests {
-    @Test(arguments: 0..<60)
+    static let seeds =
+        ProcessInfo.processInfo.environment["SIMULATION_SEEDS"].flatMap { Int($0) } ?? 60
+
+    @Test(arguments: 0..<seeds)
     func everyFrameThatWasTakenArrivesOnceOrIsDeclaredLost(seed: Int) throws {
         var simulation = SessionSimulation(
             seed: UInt64(seed), ringBytes: seed.isMultiple(of: 3) ? 4_096 : 65_536,
@@ -18,7 +24,7 @@ import Wire
         try check(simulation, seed: seed)
     }
 
-    @Test(arguments: 0..<20)
+    @Test(arguments: 0..<seeds / 3)
     func severalAggregatorsEachGetEveryFrame(seed: Int) throws {
         var simulation = SessionSimulation(
             seed: 1_000 + UInt64(seed), peers: 3, ringBytes: 32_768,
