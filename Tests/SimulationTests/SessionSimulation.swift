@@ -193,8 +193,11 @@ struct SessionSimulation {
 
     // MARK: What goes wrong
 
-    mutating func damage(_ index: Int) {
-        switch UInt8.random(in: 0..<10, using: &random) {
+    /// - Parameter changingBytes: besides losing them.
+    mutating func damage(_ index: Int, changingBytes: Bool = true) {
+        let kind = UInt8.random(in: 0..<10, using: &random)
+        switch kind {
+        case 3..<6 where !changingBytes: break
         case 0, 1:
             transfer(index, upTo: Int.random(in: 0...2_000, using: &random))
             hangUp(index, "cut")

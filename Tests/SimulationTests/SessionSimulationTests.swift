@@ -33,8 +33,23 @@ import Wire
         try check(simulation, seed: seed)
     }
 
+    /// As long as bytes are only lost, the aggregator is never sent what it cannot take.
+    @Test(arguments: 0..<seeds / 3)
+    func nothingIsRefusedWhereNothingIsCorrupted(seed: Int) throws {
+        var simulation = SessionSimulation(
+            seed: 2_000 + UInt64(seed), ringBytes: 65_536,
+            keys: Outbox.KeySpacing(frames: 100, framesWhileAway: 20), slots: 12)
+        try run(&simulation, moves: 600, changingBytes: false)
+        try check(simulation, seed: seed)
+        #expect(
+            !simulation.events.keys.contains { $0.hasPrefix("refused") },
+            "seed \(seed): \(simulation.events)")
+    }
+
     /// Works mostly and does damage now and then, in phases of calm and of trouble.
-    private func run(_ simulation: inout SessionSimulation, moves: Int) throws {
+    private func run(
+        _ simulation: inout SessionSimulation, moves: Int, changingBytes: Bool = true
+    ) throws {
         var trouble = 2
         for _ in 0..<moves {
             if UInt8.random(in: 0..<50, using: &simulation.random) == 0 {
@@ -45,7 +60,7 @@ import Wire
                 try simulation.restartAgent()
             }
             switch Int.random(in: 0..<20, using: &simulation.random) {
-            case ..<trouble: simulation.damage(index)
+            case ..<trouble: simulation.damage(index, changingBytes: changingBytes)
             case ..<12: try simulation.takeFrame()
             default: simulation.now += UInt64.random(in: 0...200_000_000, using: &simulation.random)
             }
