@@ -161,8 +161,8 @@ struct AgentConfiguration {
         if aggregators.isEmpty, !isPrinting, line.texts("aggregator").isEmpty {
             line.report("nowhere to send frames; give --aggregator=HOST:PORT, or --print to look")
         }
-        if aggregators.count > 8 {
-            line.report("\(aggregators.count) aggregators are given; 8 is the limit")
+        if aggregators.count > 16 {
+            line.report("\(aggregators.count) aggregators are given; 16 is the limit")
         }
     }
 

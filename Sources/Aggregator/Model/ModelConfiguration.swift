@@ -8,7 +8,7 @@ struct ModelConfiguration: Sendable {
     var window: Int64 = 15 * 60_000
     var limits = WireLimits()
     /// Chains of one node that can be continued at the same time.
-    var openChains = 8
+    var openChains = ChainSelection.openMax
     /// Nodes that may be known at once.
     var nodes = 20_000
 
