@@ -152,7 +152,7 @@ extension AggregatorConfiguration {
             return line.report(
                 "TLS for agents needs both --ingest-tls-cert and --ingest-tls-key")
         }
-        do throws(TLSFiles.Failure) {
+        do throws(TLSFilesError) {
             ingest.authentication.requiresCertificate = paths.authorities != nil
             ingest.tls = try TLSFiles(
                 paths, role: .server(requiresClient: paths.authorities != nil), minimum: .tls13)
