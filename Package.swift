@@ -4,6 +4,11 @@ import PackageDescription
 /// Every target: Swift 6 language mode (from the tools version), warnings are errors.
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 
+/// With HEAPWIRE_FUZZ in the environment `Wire` is built for libFuzzer and there is `fuzz-frame`.
+let isFuzzing = Context.environment["HEAPWIRE_FUZZ"] != nil
+let fuzzed: [SwiftSetting] =
+    isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer", "-parse-as-library"])] : []
+
 let package = Package(
     name: "heapwire",
     products: [
@@ -17,7 +22,7 @@ let package = Package(
         // The operating system's zlib, for gzip.
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
-        .target(name: "Wire", dependencies: ["CLinux"], swiftSettings: strict),
+        .target(name: "Wire", dependencies: ["CLinux"], swiftSettings: strict + fuzzed),
         .executableTarget(
             name: "NodeAgent", dependencies: ["Wire", "CLinux"], swiftSettings: strict,
             // One static file of few megabytes; sanitizers cannot link it, so release only.
@@ -58,3 +63,11 @@ let package = Package(
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
     ]
 )
+
+if isFuzzing {
+    package.targets.append(
+        .executableTarget(
+            name: "fuzz-frame", dependencies: ["Wire"], path: "Tests/Fuzz/Frame",
+            swiftSettings: strict + fuzzed,
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]))
+}
