@@ -4,6 +4,11 @@ import PackageDescription
 /// Every target: Swift 6 language mode (from the tools version), warnings are errors.
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 
+/// With HEAPWIRE_FUZZ in the environment `Wire` is built for libFuzzer and there is `fuzz-frame`.
+let isFuzzing = Context.environment["HEAPWIRE_FUZZ"] != nil
+let fuzzed: [SwiftSetting] =
+    isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer", "-parse-as-library"])] : []
+
 let package = Package(
     name: "heapwire",
     products: [
@@ -20,7 +25,7 @@ let package = Package(
         // The operating system's OpenSSL 3, for TLS.
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
 
-        .target(name: "Wire", dependencies: ["CLinux"], swiftSettings: strict),
+        .target(name: "Wire", dependencies: ["CLinux"], swiftSettings: strict + fuzzed),
         // TLS above Wire's transport, apart so that who needs none does not carry OpenSSL.
         .target(name: "WireTLS", dependencies: ["Wire", "COpenSSL"], swiftSettings: strict),
         .executableTarget(
@@ -68,3 +73,11 @@ let package = Package(
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
     ]
 )
+
+if isFuzzing {
+    package.targets.append(
+        .executableTarget(
+            name: "fuzz-frame", dependencies: ["Wire"], path: "Tests/Fuzz/Frame",
+            swiftSettings: strict + fuzzed,
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]))
+}
