@@ -138,8 +138,10 @@ extension ParserCase {
         model: { bytes in
             modelOfSockets(
                 bytes,
-                ["sockets:": ["used"], "TCP:": ["inuse", "orphan", "tw", "alloc", "mem"],
-                 "UDP:": ["inuse", "mem"]], required: "TCP:")
+                [
+                    "sockets:": ["used"], "TCP:": ["inuse", "orphan", "tw", "alloc", "mem"],
+                    "UDP:": ["inuse", "mem"],
+                ], required: "TCP:")
         })
 
     static let sockStat6 = ParserCase(
@@ -223,7 +225,9 @@ extension ParserCase {
             var hasBootTime = false
             for line in lines.dropFirst() {
                 for key in keys where line.starts(with: "\(key) ".utf8) {
-                    let digits = line.dropFirst(key.utf8.count + 1).prefix { (48...57).contains($0) }
+                    let digits = line.dropFirst(key.utf8.count + 1).prefix {
+                        (48...57).contains($0)
+                    }
                     guard let value = Model.number(digits) else { return nil }
                     found[key] = value
                     if key == "btime" { hasBootTime = true }
@@ -266,7 +270,9 @@ extension ParserCase {
                 else { return nil }
                 let options = fields.count - dash - 1 == 3 ? fields[dash + 3] : []
                 let parts =
-                    [Array(device.utf8)] + [fields[3], fields[4], fields[dash + 1], fields[dash + 2]]
+                    [Array(device.utf8)] + [
+                        fields[3], fields[4], fields[dash + 1], fields[dash + 2],
+                    ]
                     + [options]
                 found["\(index) " + parts.map(unescaped).joined(separator: "|")] = 1
             }

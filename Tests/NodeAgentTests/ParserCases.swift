@@ -41,7 +41,9 @@ extension ParserCase {
             let fields = Model.fields(Array(bytes[..<end]))
             guard fields.count == 2, let period = Model.number(fields[1]) else { return nil }
             if Model.text(fields[0]) == "max" { return ["quota": -1, "period": period &* 1_000] }
-            return Model.number(fields[0]).map { ["quota": $0 &* 1_000, "period": period &* 1_000] }
+            return Model.number(fields[0]).map {
+                ["quota": $0 &* 1_000, "period": period &* 1_000]
+            }
         })
 
     private static let cpuList = ParserCase(
@@ -200,9 +202,12 @@ extension ParserCase {
             guard fields.count >= 4, let one = Model.thousandths(fields[0]),
                 let five = Model.thousandths(fields[1]), let fifteen = Model.thousandths(fields[2])
             else { return nil }
-            let rest = Array(bytes[..<end]).dropFirst(fields[..<3].map { $0.count + 1 }.reduce(0, +))
+            let rest = Array(bytes[..<end]).dropFirst(
+                fields[..<3].map { $0.count + 1 }.reduce(0, +))
             let runnable = rest.prefix { $0 != 47 }
-            guard runnable.count < rest.count, let running = Model.number(runnable) else { return nil }
+            guard runnable.count < rest.count, let running = Model.number(runnable) else {
+                return nil
+            }
             // Whatever follows the digits is not looked at.
             let digits = rest.dropFirst(runnable.count + 1).prefix { (48...57).contains($0) }
             guard let tasks = Model.number(digits) else { return nil }

@@ -33,7 +33,8 @@ enum Model {
     /// Lines without their ends; `nil` where the last one has none.
     static func lines(_ bytes: [UInt8]) -> [[UInt8]]? {
         guard bytes.last == 10 else { return nil }
-        return bytes.dropLast().split(separator: 10, omittingEmptySubsequences: false).map(Array.init)
+        return bytes.dropLast().split(separator: 10, omittingEmptySubsequences: false).map(
+            Array.init)
     }
 
     /// A decimal number and nothing else.

@@ -31,7 +31,8 @@ import Testing
                 var bytes = parser.sample
                 bytes[index] ^= 1 << UInt8(bit)
                 #expect(
-                    parser.parsed(bytes) == parser.model(bytes), "\(parser), byte \(index) bit \(bit)")
+                    parser.parsed(bytes) == parser.model(bytes),
+                    "\(parser), byte \(index) bit \(bit)")
             }
         }
     }
@@ -47,13 +48,17 @@ import Testing
                 switch Int.random(in: 0..<4, using: &random) {
                 case 0 where !bytes.isEmpty: bytes.remove(at: index)
                 case 1:
-                    let other = parser.sample[Int.random(in: 0..<parser.sample.count, using: &random)]
+                    let other = parser.sample[
+                        Int.random(in: 0..<parser.sample.count, using: &random)]
                     bytes.insert(other, at: index)
-                case 2 where !bytes.isEmpty: bytes[index] = UInt8.random(in: .min ... .max, using: &random)
+                case 2 where !bytes.isEmpty:
+                    bytes[index] = UInt8.random(in: .min ... .max, using: &random)
                 default: bytes.insert(UInt8(ascii: "7"), at: min(index, bytes.count))
                 }
             }
-            #expect(parser.parsed(bytes) == parser.model(bytes), "\(parser), round \(round): \(Model.text(bytes))")
+            #expect(
+                parser.parsed(bytes) == parser.model(bytes),
+                "\(parser), round \(round): \(Model.text(bytes))")
         }
         for _ in 0..<500 {
             let bytes = (0..<Int.random(in: 0..<200, using: &random)).map { _ in
