@@ -27,6 +27,11 @@ let package = Package(
         .executableTarget(
             name: "Aggregator", dependencies: ["Wire", "CLinux", "CZlib"], swiftSettings: strict),
 
+        // Stands in for a cluster's agents; not part of what is deployed.
+        .executableTarget(
+            name: "heapwire-fleet", dependencies: ["Wire"], path: "Benchmarks/Fleet",
+            swiftSettings: strict),
+
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
             name: "WireTests", dependencies: ["Wire", "TestSupport"], swiftSettings: strict),
@@ -35,6 +40,11 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "AggregatorTests", dependencies: ["Aggregator", "Wire", "TestSupport"],
+            swiftSettings: strict),
+        // Both programs in one process, over a link that does everything wrong.
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: ["NodeAgent", "Aggregator", "Wire", "TestSupport"],
             swiftSettings: strict),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
     ]

@@ -4,6 +4,7 @@ import Wire
 final class AggregatorService {
     private let configuration: AggregatorConfiguration
     private let cluster: Cluster
+    private let metadata: MetadataService
     private let ingestLoops: [EventLoop]
     private let ingestThreads: [SystemThread]
     private let listener: LoopConfined<AgentListener>
@@ -15,7 +16,13 @@ final class AggregatorService {
     /// - Throws: what the user can mend: a busy port, an unreadable file.
     init(_ configuration: AggregatorConfiguration) throws(UsageError) {
         self.configuration = configuration
-        let names = try Self.names(configuration)
+        do {
+            metadata = try MetadataService(
+                podsFile: configuration.podsFile, window: configuration.model.window)
+        } catch {
+            throw UsageError(problems: ["\(error)"])
+        }
+        let names = metadata.directory
         let cluster = Cluster(configuration: configuration.model) { names.pod(uid: $0)?.namespace }
         self.cluster = cluster
         let counters = IngestCounters()
@@ -52,12 +59,6 @@ final class AggregatorService {
         }
     }
 
-    private static func names(
-        _ configuration: AggregatorConfiguration
-    ) throws(UsageError) -> any NameSource {
-        NoNames()
-    }
-
     /// Says where to find it.
     func announce() {
         Diagnostics.info(
@@ -79,5 +80,6 @@ final class AggregatorService {
         for loop in ingestLoops { loop.stop() }
         for thread in ingestThreads { thread.join() }
         server.shutdown(grace: .seconds(5))
+        metadata.stop()
     }
 }

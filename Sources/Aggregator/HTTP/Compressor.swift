@@ -1,5 +1,5 @@
 import CZlib
-import Synchronization
+import Wire
 
 /// One deflate stream (zlib), kept for many bodies: making one costs 260 KB of memory each time.
 final class Compressor: @unchecked Sendable {
@@ -68,10 +68,11 @@ final class Compressor: @unchecked Sendable {
 }
 
 /// Compressors not in use. Any thread may take and give back.
-final class CompressorPool: Sendable {
+final class CompressorPool: @unchecked Sendable {
     private let level: Int32
     private let keptCountMax: Int
-    private let free = Mutex<[Compressor]>([])
+    private let lock = Lock()
+    private var free: [Compressor] = []
 
     init(level: Int32 = 1, keptCountMax: Int = 8) {
         self.level = level
@@ -80,7 +81,7 @@ final class CompressorPool: Sendable {
 
     /// Nil when there is no memory: then send the body as it is.
     func take(_ coding: HTTPNegotiation.ContentCoding) -> Compressor? {
-        let kept = free.withLock { free -> Compressor? in
+        let kept = lock.withLock { () -> Compressor? in
             guard let index = free.lastIndex(where: { $0.coding == coding }) else { return nil }
             return free.remove(at: index)
         }
@@ -89,7 +90,7 @@ final class CompressorPool: Sendable {
 
     func giveBack(_ compressor: Compressor) {
         compressor.reset()
-        free.withLock { if $0.count < keptCountMax { $0.append(compressor) } }
+        lock.withLock { if free.count < keptCountMax { free.append(compressor) } }
     }
 }
 

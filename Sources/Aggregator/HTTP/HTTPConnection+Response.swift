@@ -31,9 +31,8 @@ extension HTTPConnection {
         guard head.write(to: &connection.output, date: owner.date) else {
             return connection.close()
         }
-        let status = response.status.statusClass
         let hasBody = !isHead && !isBodyless
-        owner.counters.update { $0.responses[status] += 1 }
+        count(connection, status: response.status.statusClass)
         send(hasBody ? body : .none, framing, connection)
     }
 
@@ -128,7 +127,7 @@ extension HTTPConnection {
 /// Moves a producer's pieces into the output as fast as the client takes them, and no faster.
 final class ResponsePump {
     /// No more pieces are made while so much waits.
-    private static let highWaterByteCount = 131_072
+    static let highWaterByteCount = 131_072
     /// Pieces per turn, so that other connections have theirs.
     private static let piecesPerTurn = 4
 

@@ -25,6 +25,8 @@ final class HTTPConnection: StreamConnectionDelegate {
     /// Whether the connection will be used again after the answer in work.
     var keepsAlive = true
 
+    /// The client sends requests faster than it takes the answers.
+    private var isHeldBack = false
     private var scanner = HeadScanner()
     private var decoder = BodyDecoder(contentLength: 0)
     private var timer: TimerID?
@@ -60,12 +62,15 @@ final class HTTPConnection: StreamConnectionDelegate {
             refuse(error)
             return bytes.count
         }
-        if phase == .inFlight || phase == .streaming { connection.pauseReading() }
+        if phase == .inFlight || phase == .streaming || isHeldBack { connection.pauseReading() }
         return phase == .closing ? bytes.count : position
     }
 
     func outputDrained(_ connection: StreamConnection) {
         if phase == .streaming { producer?.pump(self) }
+        guard isHeldBack else { return }
+        isHeldBack = false
+        connection.resumeReading()
     }
 
     func inputEnded(_ connection: StreamConnection) {
@@ -88,7 +93,7 @@ final class HTTPConnection: StreamConnectionDelegate {
         }
         if let timer { owner.loop.cancel(timer) }
         timer = nil
-        countBytes(connection)
+        count(connection, status: nil)
         phase = .closing
         producer = nil
         request = nil
@@ -105,6 +110,7 @@ final class HTTPConnection: StreamConnectionDelegate {
         case .idle:
             // Empty lines before a request are to be ignored (RFC 9112, 2.2).
             if bytes[0] == 0x0D || bytes[0] == 0x0A { return 1 }
+            if holdBack() { return nil }
             phase = .head
             scanner = HeadScanner()
             setDeadline(.head)
@@ -130,6 +136,16 @@ final class HTTPConnection: StreamConnectionDelegate {
         case .inFlight, .streaming, .closing:
             return nil
         }
+    }
+
+    /// True when so many answers wait for the client that it gets no more for now.
+    private func holdBack() -> Bool {
+        guard let connection, connection.output.count >= ResponsePump.highWaterByteCount else {
+            return false
+        }
+        connection.flush()
+        isHeldBack = !connection.isClosed && !connection.output.isEmpty
+        return isHeldBack || connection.isClosed
     }
 
     private func beginBody(_ request: HTTPRequest, hasMore: Bool) throws(HTTPRefusal) {
@@ -211,7 +227,11 @@ final class HTTPConnection: StreamConnectionDelegate {
     /// Ends an idle connection; lets an answer in work be the last.
     func drain() {
         keepsAlive = false
-        if phase == .idle || phase == .head { close() }
+        guard phase == .idle || phase == .head, let connection else { return }
+        guard !connection.output.isEmpty else { return close() }
+        phase = .closing
+        setDeadline(.linger)
+        connection.finish()
     }
 
     func close() { connection?.close() }
@@ -282,7 +302,8 @@ final class HTTPConnection: StreamConnectionDelegate {
         connection?.flush()
     }
 
-    func countBytes(_ connection: StreamConnection) {
+    /// Adds what this connection did since the last call, and one answer of class `status`.
+    func count(_ connection: StreamConnection, status: Int?) {
         let received = connection.receivedByteCount &- countedReceived
         let sent = connection.sentByteCount &- countedSent
         countedReceived = connection.receivedByteCount
@@ -290,6 +311,7 @@ final class HTTPConnection: StreamConnectionDelegate {
         owner.counters.update {
             $0.receivedBytes += received
             $0.sentBytes += sent
+            if let status { $0.responses[status] += 1 }
         }
     }
 }

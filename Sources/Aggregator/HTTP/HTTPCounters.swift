@@ -1,8 +1,8 @@
-import Synchronization
+import Wire
 
 /// What the server did so far, for its own /metrics. Any thread may read; each figure is exact,
 /// together they are of slightly different moments.
-final class HTTPCounters: Sendable {
+final class HTTPCounters: @unchecked Sendable {
     /// Time limits that clients can exceed.
     enum Timeout: Int, CaseIterable, Sendable {
         case head, body, idle, handler, write, linger
@@ -37,11 +37,12 @@ final class HTTPCounters: Sendable {
         var sentBytes: UInt64 = 0
     }
 
-    private let state = Mutex(Snapshot())
+    private let lock = Lock()
+    private var state = Snapshot()
 
     /// Changes the figures together. A loop does this once a turn and connection at most; an
     /// uncontended lock costs about 12 ns.
-    func update(_ change: (inout Snapshot) -> Void) { state.withLock { change(&$0) } }
+    func update(_ change: (inout Snapshot) -> Void) { lock.withLock { change(&state) } }
 
-    var snapshot: Snapshot { state.withLock { $0 } }
+    var snapshot: Snapshot { lock.withLock { state } }
 }

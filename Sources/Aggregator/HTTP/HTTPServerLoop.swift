@@ -94,16 +94,16 @@ final class HTTPServerLoop {
 
     // MARK: Things used again
 
+    /// The memory of the last request if nobody has kept that one, else new.
     func makeRequest() -> HTTPRequest {
-        defer { spareRequest = nil }
-        return spareRequest ?? HTTPRequest()
+        guard var spare = spareRequest.take(), isKnownUniquelyReferenced(&spare) else {
+            return HTTPRequest()
+        }
+        return spare
     }
 
-    /// Keeps a request's memory for the next, unless a handler kept the request.
-    func recycle(_ request: consuming HTTPRequest) {
-        var request = request
-        if isKnownUniquelyReferenced(&request) { spareRequest = request }
-    }
+    /// Keeps an answered request's memory for the next. Its callers and handler may hold it still.
+    func recycle(_ request: HTTPRequest) { spareRequest = request }
 
     func takePiece() -> [UInt8] {
         defer { sparePiece = [] }

@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 import Wire
 
 /// A few threads for work that would hold an event loop too long, behind a queue with a bound.
@@ -27,10 +26,12 @@ final class WorkerPool: @unchecked Sendable {
     }
 
     private let countMax: Int
-    private let state = Mutex(State())
+    // `Lock`, not `Mutex`: the thread sanitizer does not understand a contended `Mutex`.
+    private let lock = Lock()
+    private var state = State()
     // A semaphore has to stay where it was made.
     private let available: UnsafeMutablePointer<sem_t>
-    private let threads = Mutex<[SystemThread]>([])
+    private var threads: [SystemThread] = []
 
     init(threadCount: Int, queueCountMax: Int) throws(TransportError) {
         countMax = queueCountMax
@@ -39,7 +40,7 @@ final class WorkerPool: @unchecked Sendable {
         sem_init(available, 0, 0)
         for number in 0..<threadCount {
             let thread = try SystemThread.start(name: "http-worker-\(number)") { [self] in run() }
-            threads.withLock { $0.append(thread) }
+            lock.withLock { threads.append(thread) }
         }
     }
 
@@ -53,7 +54,7 @@ final class WorkerPool: @unchecked Sendable {
     /// - Parameter isContinuation: the next part of work that was let in before. It is never
     ///   refused: there is at most one for each connection.
     func submit(isContinuation: Bool = false, _ work: @escaping Work) -> Bool {
-        let isTaken = state.withLock { state -> Bool in
+        let isTaken = lock.withLock { () -> Bool in
             if state.isStopped || (!isContinuation && state.count >= countMax) { return false }
             state.queue.append(work)
             return true
@@ -64,15 +65,17 @@ final class WorkerPool: @unchecked Sendable {
 
     /// Lets running work end, drops what waits, and joins the threads.
     func stop() {
-        let running = threads.withLock { threads -> [SystemThread] in
-            defer { threads = [] }
-            return threads
+        let (running, dropped) = lock.withLock {
+            defer {
+                threads = []
+                state.queue = []
+                state.head = 0
+            }
+            state.isStopped = true
+            return (threads, state.queue)
         }
-        state.withLock {
-            $0.isStopped = true
-            $0.queue = []
-            $0.head = 0
-        }
+        // Released outside of the lock: what they hold may end in a call to this pool.
+        withExtendedLifetime(dropped) {}
         for _ in running { sem_post(available) }
         for thread in running { thread.join() }
     }
@@ -82,7 +85,7 @@ final class WorkerPool: @unchecked Sendable {
             while sem_wait(available) != 0 {
                 precondition(errno == EINTR, "sem_wait failed: \(errno)")
             }
-            let (work, isStopped) = state.withLock { ($0.pop(), $0.isStopped) }
+            let (work, isStopped) = lock.withLock { (state.pop(), state.isStopped) }
             if isStopped { return }
             work?()
         }

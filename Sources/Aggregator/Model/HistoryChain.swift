@@ -90,10 +90,13 @@ final class HistoryChain {
     }
 
     /// The slots that these subjects have at the base, to be wanted from there on.
+    ///
+    /// The base may already know the subjects of the frame after it: a chunk can end between a
+    /// dictionary record and its frame. A slot whose subject is still to come is asked for in vain,
+    /// and again when it is added.
     func slotsAtBase(of places: [SubjectRecord.Place]) -> [Slot] {
-        guard let sequence = base.header?.sequence else { return [] }
-        return places.filter { $0.firstSequence <= sequence && $0.lastSequence > sequence }
-            .map(\.slot)
+        let next = base.header.map { $0.sequence &+ 1 } ?? firstSequence
+        return places.filter { $0.firstSequence <= next && $0.lastSequence >= next }.map(\.slot)
     }
 
     /// What a reader needs, taken under the node's lock and used without it.

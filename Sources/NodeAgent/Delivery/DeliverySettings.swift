@@ -1,7 +1,7 @@
 /// Times and bounds of delivery to one aggregator.
 struct DeliverySettings: Sendable, Equatable {
-    /// For the look-up of the name and all its addresses.
-    var connectNanoseconds: UInt64 = 10_000_000_000
+    /// For the look-up of the name and one address, then for each further address.
+    var connectNanoseconds: UInt64 = 5_000_000_000
     /// From the connection to the welcome.
     var greetingNanoseconds: UInt64 = 10_000_000_000
     /// A connection on which frames wait so long for an acknowledgement is taken for dead.

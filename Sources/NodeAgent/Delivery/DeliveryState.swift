@@ -20,9 +20,9 @@ struct DeliveryState {
     /// What the owner of the socket has to do.
     enum Command: Equatable {
         case nothing
-        /// Look the name up, try every address; then `connected` or `disconnected`.
+        /// Look the name up and try an address; then `connected`, `nextAddress` or `disconnected`.
         case connect
-        /// Close the connection, then `disconnected`.
+        /// Close the connection, then `nextAddress` or `disconnected`.
         case close
     }
 
@@ -132,6 +132,13 @@ struct DeliveryState {
                     + Self.seconds(settings.acknowledgementNanoseconds))
         }
         return .close
+    }
+
+    /// An address did not answer, and the next one is tried.
+    mutating func nextAddress(now: UInt64) {
+        guard case .connecting = phase else { preconditionFailure("next address while \(phase)") }
+        phase = .connecting(deadline: now &+ settings.connectNanoseconds)
+        end = nil
     }
 
     /// Bytes can flow: says hello.

@@ -32,23 +32,32 @@ struct DictionarySnapshot: Equatable {
         }
     }
 
+    /// The dictionary that whole `subjects` records build from nothing.
+    ///
+    /// - Throws: what is wrong with them.
+    init(records: UnsafeRawBufferPointer) throws(WireError) { try take(records) }
+
     /// Applies whole `subjects` records that this program has encoded.
     mutating func apply(records: UnsafeRawBufferPointer) {
+        do throws(WireError) {
+            try take(records)
+        } catch {
+            preconditionFailure("our own dictionary record: \(error)")
+        }
+    }
+
+    private mutating func take(_ records: UnsafeRawBufferPointer) throws(WireError) {
         var offset = 0
         while offset < records.count {
             let rest = UnsafeRawBufferPointer(rebasing: records[offset...])
-            do throws(WireError) {
-                guard
-                    case .record(.subjects, _, let payload, let end) = try Record.parse(
-                        rest, payloadLimit: Int.max)
-                else { preconditionFailure("no whole subjects record at byte \(offset)") }
-                let changes = try DictionaryCodec.decode(
-                    UnsafeRawBufferPointer(rebasing: rest[payload]))
-                for change in changes { apply(change) }
-                offset += end
-            } catch {
-                preconditionFailure("our own dictionary record: \(error)")
-            }
+            guard
+                case .record(.subjects, _, let payload, let end) = try Record.parse(
+                    rest, payloadLimit: Int.max)
+            else { throw .malformed(what: "subjects record", offset: offset) }
+            let changes = try DictionaryCodec.decode(
+                UnsafeRawBufferPointer(rebasing: rest[payload]))
+            for change in changes { apply(change) }
+            offset += end
         }
     }
 

@@ -38,6 +38,7 @@ final class ResendRing {
     private var index: [Entry] = Array(repeating: ResendRing.unused, count: 1_024)
     private var head = 0
     private var appendedByteCount: UInt64 = 0
+    /// As of the oldest frame; when there is none, as of the one before.
     private var dictionary = DictionarySnapshot()
     /// First byte behind the oldest frame that was not yet given back to the kernel.
     private var releasedTo = 0
@@ -60,7 +61,12 @@ final class ResendRing {
     /// - Parameters:
     ///   - capacity: bytes for records; rounded up to whole pages, and reserved only when used.
     ///   - next: the sequence of the first frame.
-    init(capacity: Int, next: UInt64 = 1) {
+    ///   - dictionary: `subjects` records of this program: what that frame's changes add to, or have
+    ///     brought about already.
+    init(
+        capacity: Int, next: UInt64 = 1,
+        dictionary: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
+    ) {
         precondition(capacity > 0 && next > 0)
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
         self.capacity = (capacity + page - 1) / page * page
@@ -72,6 +78,7 @@ final class ResendRing {
         memory = UnsafeMutableRawBufferPointer(start: mapping, count: self.capacity)
         oldest = next
         self.next = next
+        self.dictionary.apply(records: dictionary)
     }
 
     deinit { munmap(memory.baseAddress, memory.count) }
@@ -143,7 +150,7 @@ final class ResendRing {
     ///   - subjects: whole `subjects` records with the dictionary's changes, or nothing.
     ///   - frame: the whole `frame` record.
     /// - Returns: `false` when the frame is larger than the ring. Its number is used up, everything
-    ///   older is gone too, and the next frame has to be a key frame that restarts the dictionary.
+    ///   older is gone too, and the next frame has to be a key frame.
     func append(
         subjects: UnsafeRawBufferPointer, frame: UnsafeRawBufferPointer, step: Int64, isKey: Bool,
         restartsDictionary: Bool
@@ -152,6 +159,7 @@ final class ResendRing {
         let needed = subjects.count + frame.count
         guard needed <= capacity else {
             while !isEmpty { evictOldest() }
+            dictionary.apply(records: subjects)
             evictedUnsettledCount += 1
             next += 1
             oldest = next

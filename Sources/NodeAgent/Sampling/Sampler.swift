@@ -25,7 +25,7 @@ struct SamplerConfiguration: Sendable {
 ///
 /// One thread. Allocates nothing in a step in which nothing comes or goes.
 final class Sampler {
-    let configuration: SamplerConfiguration
+    private(set) var configuration: SamplerConfiguration
     let files: HostFiles
     let clock: SampleClock
     let hierarchies: CgroupHierarchies?
@@ -123,6 +123,9 @@ final class Sampler {
     }
 
     // MARK: Steps
+
+    /// Steps come at another distance from now on.
+    func setResolution(milliseconds: Int64) { configuration.resolutionMilliseconds = milliseconds }
 
     /// Becomes readable when a pod or container comes or goes; `nil` where nothing is watched.
     var watchDescriptor: Int32? { tree?.watchDescriptor }

@@ -176,6 +176,30 @@ import Wire
         #expect(records < 100)
     }
 
+    @Test func aDictionaryThatFillsAChunkAloneLosesNoHistory() throws {
+        let cluster = makeCluster()
+        let agent = SyntheticNode("n1")
+        let model = try node(cluster, agent)
+        try agent.add(0, Subject(kind: .node), [.memoryUsage])
+        // More text than the first chunk of a history has room for, so that the frame goes into
+        // the next one and the first is dropped without any.
+        for index in 1...100 {
+            let name = "unit-\(index)-" + String(repeating: "x", count: 60)
+            try agent.add(
+                Slot(index),
+                Subject(kind: .systemContainer, parent: 0, attributes: [.name: name]),
+                [.memoryRSS])
+        }
+        for step in 0..<3 {
+            agent.set(0, .memoryUsage, Int64(step) + 1)
+            try model.receive(agent.frame(step: 1_000_000 + Int64(step) * 10_000))
+        }
+        let reader = ModelReader(cluster: cluster, names: NoNames())
+        #expect(
+            try reader.series(.memoryUsage, of: .node("n1")).map(\.value)
+                == [.integer(1), .integer(2), .integer(3)])
+    }
+
     @Test func framesFinerThanTheCycleAreKeptAndTheCycleTakesItsOwn() throws {
         let cluster = makeCluster()
         let agent = SyntheticNode("n1")

@@ -1,0 +1,174 @@
+import Glibc
+import Wire
+
+/// Every flag of the agent.
+struct AgentConfiguration: Sendable {
+    var aggregators: [HostAndPort] = []
+    var nodeName = ""
+    /// Milliseconds between frames; `nil` takes the aggregator's.
+    var resolution: Int64?
+    var roots = HostRoots()
+    var groups = SampleGroups.standard
+    var isPrinting = false
+    var ringBytes = 4 << 20
+    var spoolDirectory: String?
+    var tokenFile: String?
+    /// Frames may go unencrypted to other machines.
+    var isInsecure = false
+    var logLevel = Diagnostics.Level.info
+
+    static let flags: [Flag] = [
+        Flag(
+            "aggregator", "HOST:PORT", repeatable: true,
+            "Where frames go. Given several times, each aggregator gets every frame. A name is looked "
+                + "up again at each connection, and all its addresses are tried."),
+        Flag(
+            "node-name", "NAME",
+            "What this node is called in the cluster. Default: the host's name in lower case."),
+        Flag(
+            "resolution", "DURATION",
+            "Time between frames, 100ms to 1h. Default: what the aggregator wishes, 10s until it "
+                + "was heard."),
+        Flag("proc", "DIR", default: "/proc", "Where the host's procfs is mounted."),
+        Flag("cgroup", "DIR", default: "/sys/fs/cgroup", "Where the host's cgroups are mounted."),
+        Flag("sys", "DIR", default: "/sys", "Where the host's sysfs is mounted."),
+        Flag(
+            "rootfs", "DIR",
+            "Where the host's root directory is mounted, for filesystems. Default: the agent's own."
+        ),
+        Flag(
+            "kubelet-dir", "DIR", default: "/var/lib/kubelet",
+            "The kubelet's directory on the host, for volumes of pods."),
+        Flag(
+            "enable", "GROUPS", repeatable: true,
+            "Groups of metrics to sample besides the standard ones, separated by commas."),
+        Flag(
+            "disable", "GROUPS", repeatable: true,
+            "Groups of metrics not to sample, separated by commas. The groups are: "
+                + SampleGroups.names.map(\.name).joined(separator: ", ") + ", and all."),
+        Flag(
+            "ring-bytes", "SIZE", default: "4Mi",
+            "Memory for frames that no aggregator has acknowledged yet, 256Ki to 4Gi. The default "
+                + "holds 10 minutes of 220 containers at 1s."),
+        Flag(
+            "spool-dir", "DIR",
+            "Keeps the unacknowledged frames across a restart of the agent in a file there."),
+        Flag(
+            "agent-token-file", "FILE",
+            "The secret that the aggregator wants (its --agent-token-file). Read at each connection."
+        ),
+        Flag(
+            "insecure-ingest", "",
+            "Send frames over plain TCP to addresses other than loopback."),
+        Flag("print", "", "Prints one sample of this machine as tables and exits."),
+        Flag("log-level", "LEVEL", default: "info", "debug, info, warning or error."),
+    ]
+
+    static var help: String {
+        Wire.CommandLine.help(
+            program: "heapwire-agent",
+            summary: "samples this node's cgroups and pushes them to an aggregator",
+            usage: "--aggregator=HOST:PORT [flags]", flags: flags)
+    }
+
+    /// Reads and checks all flags.
+    ///
+    /// - Throws: every problem at once, each a sentence with its remedy.
+    init(_ commandLine: Wire.CommandLine) throws(AgentUsageError) {
+        var line = commandLine
+        isPrinting = line.bool("print")
+        nodeName = line.text("node-name") ?? Self.hostName
+        if nodeName.isEmpty || nodeName.utf8.count > 253 {
+            line.report(
+                "a node's name has 1 to 253 characters, not \(nodeName.utf8.count); give --node-name"
+            )
+        }
+        resolution = line.milliseconds("resolution", in: 100...3_600_000)
+        roots.proc = line.text("proc") ?? roots.proc
+        roots.cgroup = line.text("cgroup") ?? roots.cgroup
+        roots.sys = line.text("sys") ?? roots.sys
+        roots.rootfs = line.text("rootfs") ?? ""
+        roots.kubelet = line.text("kubelet-dir") ?? roots.kubelet
+        ringBytes = line.bytes("ring-bytes", in: (256 << 10)...(4 << 30)) ?? ringBytes
+        spoolDirectory = line.text("spool-dir")
+        isInsecure = line.bool("insecure-ingest")
+        readGroups(&line)
+        readAggregators(&line)
+        readToken(&line)
+        readLogLevel(&line)
+        guard line.problems.isEmpty else { throw AgentUsageError(problems: line.problems) }
+    }
+
+    private mutating func readGroups(_ line: inout Wire.CommandLine) {
+        let (groups, unknown) = SampleGroups.parse(
+            enable: line.texts("enable"), disable: line.texts("disable"))
+        self.groups = groups
+        for name in unknown {
+            line.report(
+                "\"\(name)\" is not a group of metrics; the groups are: "
+                    + SampleGroups.names.map(\.name).joined(separator: ", "))
+        }
+    }
+
+    private mutating func readAggregators(_ line: inout Wire.CommandLine) {
+        for text in line.texts("aggregator") {
+            do throws(TransportError) {
+                let address = try HostAndPort(parsing: text)
+                if aggregators.contains(address) {
+                    line.report("--aggregator=\(text) is given twice; give each once")
+                }
+                aggregators.append(address)
+                let number = SocketAddress(numericHost: address.host, port: address.port)
+                if let number, !number.isLoopback, !isInsecure {
+                    line.report(
+                        "--aggregator=\(text) would send frames unencrypted to another machine; "
+                            + "give --insecure-ingest if the network is trusted")
+                }
+            } catch {
+                line.report("--aggregator: \(error)")
+            }
+        }
+        if aggregators.isEmpty, !isPrinting, line.texts("aggregator").isEmpty {
+            line.report("nowhere to send frames; give --aggregator=HOST:PORT, or --print to look")
+        }
+        if aggregators.count > 8 {
+            line.report("\(aggregators.count) aggregators are given; 8 is the limit")
+        }
+    }
+
+    private mutating func readToken(_ line: inout Wire.CommandLine) {
+        guard let path = line.text("agent-token-file") else { return }
+        tokenFile = path
+        do throws(SmallFileError) {
+            _ = try SmallFile.read(path, byteLimit: 16_384)
+        } catch {
+            line.report("--agent-token-file: \(error)")
+        }
+    }
+
+    private mutating func readLogLevel(_ line: inout Wire.CommandLine) {
+        switch line.text("log-level") {
+        case "debug": logLevel = .debug
+        case "info": logLevel = .info
+        case "warning": logLevel = .warning
+        case "error": logLevel = .error
+        case let other:
+            line.report(
+                "--log-level=\(other ?? "") is not known; write debug, info, warning or error")
+        }
+    }
+
+    private static var hostName: String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, 255) == 0 else { return "" }
+        return String(
+            decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self
+        )
+        .lowercased()
+    }
+}
+
+/// A command line that cannot be followed.
+struct AgentUsageError: Error {
+    let problems: [String]
+}

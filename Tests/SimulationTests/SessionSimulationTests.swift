@@ -1,0 +1,114 @@
+import Testing
+import Wire
+
+@testable import Aggregator
+@testable import NodeAgent
+
+/// Any interleaving of send, cut, ack and restart ends with equal sample sets.
+@Suite struct SessionSimulationTests {
+    @Test(arguments: 0..<60)
+    func everyFrameThatWasTakenArrivesOnceOrIsDeclaredLost(seed: Int) throws {
+        var simulation = SessionSimulation(
+            seed: UInt64(seed), ringBytes: seed.isMultiple(of: 3) ? 4_096 : 65_536,
+            keys: Outbox.KeySpacing(
+                frames: [5, 40, 600][seed % 3], framesWhileAway: 10,
+                retentionMilliseconds: [20_000, 600_000][seed % 2]),
+            slots: 12)
+        try run(&simulation, moves: 600)
+        try check(simulation, seed: seed)
+    }
+
+    @Test(arguments: 0..<20)
+    func severalAggregatorsEachGetEveryFrame(seed: Int) throws {
+        var simulation = SessionSimulation(
+            seed: 1_000 + UInt64(seed), peers: 3, ringBytes: 32_768,
+            keys: Outbox.KeySpacing(frames: 50, framesWhileAway: 10), slots: 12)
+        try run(&simulation, moves: 600)
+        try check(simulation, seed: seed)
+    }
+
+    /// Works mostly and does damage now and then, in phases of calm and of trouble.
+    private func run(_ simulation: inout SessionSimulation, moves: Int) throws {
+        var trouble = 2
+        for _ in 0..<moves {
+            if UInt8.random(in: 0..<50, using: &simulation.random) == 0 {
+                trouble = [0, 2, 8].randomElement(using: &simulation.random) ?? 0
+            }
+            let index = Int.random(in: 0..<simulation.peers.count, using: &simulation.random)
+            switch Int.random(in: 0..<20, using: &simulation.random) {
+            case ..<trouble: simulation.damage(index)
+            case ..<12: try simulation.takeFrame()
+            default: simulation.now += UInt64.random(in: 0...200_000_000, using: &simulation.random)
+            }
+            for index in simulation.peers.indices {
+                simulation.runAgent(
+                    index, outputMax: Int.random(in: 0...8_192, using: &simulation.random))
+                simulation.transfer(
+                    index, upTo: Int.random(in: 0...8_192, using: &simulation.random))
+            }
+        }
+        simulation.heal()
+        // The present flows on after all that.
+        for _ in 0..<5 {
+            try simulation.takeFrame()
+            for index in simulation.peers.indices {
+                simulation.runAgent(index)
+                simulation.transfer(index, upTo: .max)
+                simulation.runAgent(index)
+                simulation.transfer(index, upTo: .max)
+            }
+        }
+    }
+
+    private func check(_ simulation: SessionSimulation, seed: Int) throws {
+        let newest = simulation.outbox.ring.next - 1
+        for (index, peer) in simulation.peers.enumerated() {
+            let model = try #require(peer.cluster.node(named: "node"))
+            let held = try frames(of: model)
+            let delivery = simulation.outbox.deliveries[index]
+            #expect(delivery.isSettled(simulation.outbox.ring), "seed \(seed): \(delivery.lastEnd)")
+            let settled = model.read { $0.settled }
+            #expect(
+                settled.missing(in: SequenceRange(peer.owedFrom, newest)).isEmpty,
+                "seed \(seed): not settled, events \(simulation.events)")
+            // Nothing twice, every value as it was taken.
+            for (sequence, copies) in held {
+                #expect(copies.count == 1, "seed \(seed): frame \(sequence) is there twice")
+                #expect(
+                    copies.first == simulation.node.taken[sequence],
+                    "seed \(seed): frame \(sequence) has other values")
+            }
+            // What is not held was declared lost, and was lost.
+            let gaps = model.read { $0.counters.gapFrames }
+            #expect(settled.count == UInt64(held.count) + gaps, "seed \(seed)")
+            if peer.losses == 0, !peer.hasRefused {
+                #expect(
+                    gaps <= delivery.counters.lostFrames,
+                    "seed \(seed): events \(simulation.events)")
+            }
+            if simulation.outbox.ring.oldest == 1 { #expect(gaps == 0, "seed \(seed)") }
+        }
+    }
+
+    /// Everything in the model's history.
+    private func frames(of model: NodeModel) throws -> [UInt64: [SimulatedNode.Taken]] {
+        var found: [UInt64: [SimulatedNode.Taken]] = [:]
+        let snapshots = model.read { state in
+            state.chains.map { $0.snapshot(wanting: Array(0..<64)) }
+        }
+        for snapshot in snapshots {
+            try snapshot.replay(
+                changed: { _, _ in true },
+                frame: { header, decoder in
+                    var rows: [Slot: [Int64]] = [:]
+                    for slot in decoder.layout.liveSlots {
+                        rows[slot] = decoder.row(of: slot).map { Array($0) }
+                    }
+                    found[header.sequence, default: []].append(
+                        SimulatedNode.Taken(step: header.stepMilliseconds, rows: rows))
+                    return true
+                })
+        }
+        return found
+    }
+}
