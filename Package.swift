@@ -46,6 +46,9 @@ let package = Package(
             name: "SimulationTests",
             dependencies: ["NodeAgent", "Aggregator", "Wire", "TestSupport"],
             swiftSettings: strict),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["NodeAgent", "Aggregator", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
     ]
 )

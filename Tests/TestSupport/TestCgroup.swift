@@ -7,7 +7,7 @@ public final class TestCgroup {
     private var processes: [Process] = []
 
     /// Controllers of a v1 host that get a folder each.
-    private static let controllers = ["memory", "cpu", "cpuacct", "pids", "blkio", "cpuset"]
+    private static let controllers = ["memory", "cpu", "cpuacct", "pids", "blkio"]
 
     /// Why real cgroups cannot be made here; `nil` when they can.
     public static var unavailable: String? {
