@@ -4,6 +4,11 @@ import PackageDescription
 /// Every target: Swift 6 language mode (from the tools version), warnings are errors.
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 
+/// Allocations can be counted from outside in a dynamic executable only (`make test-allocations`).
+let agentLinkerSettings: [LinkerSetting] =
+    Context.environment["HEAPWIRE_DYNAMIC_AGENT"] == nil
+    ? [.unsafeFlags(["-static-executable"], .when(configuration: .release))] : []
+
 let package = Package(
     name: "heapwire",
     products: [
@@ -21,9 +26,7 @@ let package = Package(
         .executableTarget(
             name: "NodeAgent", dependencies: ["Wire", "CLinux"], swiftSettings: strict,
             // One static file of few megabytes; sanitizers cannot link it, so release only.
-            linkerSettings: [
-                .unsafeFlags(["-static-executable"], .when(configuration: .release))
-            ]),
+            linkerSettings: agentLinkerSettings),
         .executableTarget(
             name: "Aggregator", dependencies: ["Wire", "CLinux", "CZlib"], swiftSettings: strict),
 
