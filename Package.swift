@@ -40,7 +40,8 @@ let package = Package(
             name: "WireTests", dependencies: ["Wire", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "NodeAgentTests", dependencies: ["NodeAgent", "Wire", "TestSupport"],
-            exclude: ["fixture_oracle.py"], swiftSettings: strict),
+            exclude: ["fixture_oracle.py"],
+            swiftSettings: strict),
         .testTarget(
             name: "AggregatorTests", dependencies: ["Aggregator", "Wire", "TestSupport"],
             swiftSettings: strict),

@@ -26,7 +26,8 @@ import Wire
             let signals = StopSignals()
             let service = try AggregatorService(configuration)
             service.announce()
-            Diagnostics.info("stopping: \(signals.wait())")
+            let signal = signals.wait()
+            Diagnostics.info("stopping: \(signal)")
             service.stop()
             return 0
         } catch {

@@ -22,6 +22,7 @@ import Testing
             "heapwire-aggregator",
             [
                 "--port=0", "--ingest-port=0", "--metric-resolution=1s", "--pods=\(pods.path)",
+                "--log-level=info",
             ], in: folder.url)
         let ports = try aggregator.wait(
             for: /API on http:\/\/127\.0\.0\.1:(\d+), agents on 127\.0\.0\.1:(\d+)/)

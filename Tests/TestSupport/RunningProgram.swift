@@ -37,6 +37,9 @@ public final class RunningProgram {
         try process.run()
     }
 
+    /// A test that failed half-way leaves nothing running.
+    deinit { stop(SIGKILL) }
+
     public struct Failure: Error, CustomStringConvertible {
         public let description: String
         public init(description: String) { self.description = description }

@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import Wire
 
 /// The file of `--pods=FILE`: a list as `kubectl get pods -A -o json` prints it, also one with nodes,
 /// namespaces, replica sets and jobs (`kubectl get pods,nodes,namespaces,replicasets,jobs -A -o json`).
@@ -127,7 +128,7 @@ extension PodListError: CustomStringConvertible {
         let make = "make one with: kubectl get pods -A -o json"
         switch self {
         case .unreadable(let path, let errno):
-            return "cannot read the pods from \(path): \(String(cString: strerror(errno)))"
+            return "cannot read the pods from \(path): \(systemErrorText(errno))"
         case .empty(let path): return "\(path) is empty; \(make)"
         case .notJSON(let path): return "\(path) is not JSON (is it YAML?); \(make)"
         case .unusable(let path, let error):

@@ -80,7 +80,9 @@ public struct CommandLine: Sendable {
     /// The flag that was probably meant.
     private func hint(for name: String) -> String {
         let near = flags.map { ($0.name, editDistance($0.name, name)) }.min { $0.1 < $1.1 }
-        guard let near, near.1 <= max(1, name.utf8.count / 4) else { return "" }
+        guard let near, near.1 <= max(2, name.utf8.count / 4), near.1 < name.utf8.count - 1 else {
+            return ""
+        }
         return " (did you mean --\(near.0)?)"
     }
 
