@@ -5,7 +5,7 @@ CONFIGURATION ?= release
 PACKAGES := zlib1g-dev libssl-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help deps run test test-allocations bench-agent lint build clean
+.PHONY: help deps run test test-allocations test-cgroupv2 bench-agent lint build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -24,6 +24,10 @@ test: deps ## all tests (debug build)
 
 test-allocations: deps ## the agent allocates nothing per step (a gate; builds it dynamically)
 	@scripts/test-allocations
+
+test-cgroupv2: deps ## the agent on a real cgroup v2 kernel, in QEMU (two minutes)
+	$(SWIFT) build -c release --product heapwire-agent
+	@scripts/test-cgroupv2
 
 bench-agent: deps ## the agent's cost beside a C floor, 220 containers (root)
 	$(SWIFT) build -c release --product heapwire-agent

@@ -10,6 +10,8 @@ struct AgentConfiguration: Sendable {
     var roots = HostRoots()
     var groups = SampleGroups.standard
     var isPrinting = false
+    /// `--print-values`: for programs.
+    var isPrintingValues = false
     var ringBytes = 4 << 20
     var spoolDirectory: String?
     var tokenFile: String?
@@ -61,6 +63,9 @@ struct AgentConfiguration: Sendable {
             "insecure-ingest", "",
             "Send frames over plain TCP to addresses other than loopback."),
         Flag("print", "", "Prints one sample of this machine as tables and exits."),
+        Flag(
+            "print-values", "",
+            "Prints one sample of this machine as lines of subject, metric and value, and exits."),
         Flag("log-level", "LEVEL", default: "info", "debug, info, warning or error."),
     ]
 
@@ -77,6 +82,7 @@ struct AgentConfiguration: Sendable {
     init(_ commandLine: Wire.CommandLine) throws(AgentUsageError) {
         var line = commandLine
         isPrinting = line.bool("print")
+        isPrintingValues = line.bool("print-values")
         nodeName = line.text("node-name") ?? Self.hostName
         if nodeName.isEmpty || nodeName.utf8.count > 253 {
             line.report(
@@ -128,7 +134,7 @@ struct AgentConfiguration: Sendable {
                 line.report("--aggregator: \(error)")
             }
         }
-        if aggregators.isEmpty, !isPrinting, line.texts("aggregator").isEmpty {
+        if aggregators.isEmpty, !isPrinting, !isPrintingValues, line.texts("aggregator").isEmpty {
             line.report("nowhere to send frames; give --aggregator=HOST:PORT, or --print to look")
         }
         if aggregators.count > 8 {
