@@ -22,28 +22,43 @@ let package = Package(
         // The operating system's zlib, for gzip.
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
+        // The operating system's OpenSSL 3, for TLS.
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+
         .target(name: "Wire", dependencies: ["CLinux"], swiftSettings: strict),
+        // TLS above Wire's transport, apart so that who needs none does not carry OpenSSL.
+        .target(name: "WireTLS", dependencies: ["Wire", "COpenSSL"], swiftSettings: strict),
         .executableTarget(
-            name: "NodeAgent", dependencies: ["Wire", "CLinux"], swiftSettings: strict,
+            name: "NodeAgent", dependencies: ["Wire", "WireTLS", "CLinux"], swiftSettings: strict,
             // One static file of few megabytes; sanitizers cannot link it, so release only.
             linkerSettings: agentLinkerSettings),
         .executableTarget(
-            name: "Aggregator", dependencies: ["Wire", "CLinux", "CZlib"], swiftSettings: strict),
+            name: "Aggregator", dependencies: ["Wire", "WireTLS", "CLinux", "CZlib"],
+            swiftSettings: strict),
 
         // Stands in for a cluster's agents; not part of what is deployed.
         .executableTarget(
             name: "heapwire-fleet", dependencies: ["Wire"], path: "Benchmarks/Fleet",
             swiftSettings: strict),
 
+        // Not a product: what the codec and others make of recorded samples. See docs/wire.md.
+        .executableTarget(
+            name: "bench-wire", dependencies: ["Wire", "CZlib"], path: "Benchmarks/Wire",
+            swiftSettings: strict),
+
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
             name: "WireTests", dependencies: ["Wire", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "WireTLSTests", dependencies: ["Wire", "WireTLS", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "NodeAgentTests", dependencies: ["NodeAgent", "Wire", "TestSupport"],
             exclude: ["fixture_oracle.py"],
             swiftSettings: strict),
         .testTarget(
-            name: "AggregatorTests", dependencies: ["Aggregator", "Wire", "TestSupport"],
+            name: "AggregatorTests",
+            dependencies: ["Aggregator", "Wire", "WireTLS", "TestSupport"],
             swiftSettings: strict),
         // Both programs in one process, over a link that does everything wrong.
         .testTarget(

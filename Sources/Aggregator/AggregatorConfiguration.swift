@@ -1,4 +1,5 @@
 import Wire
+import WireTLS
 
 /// Every flag of the aggregator.
 struct AggregatorConfiguration: Sendable {
@@ -43,6 +44,15 @@ struct AggregatorConfiguration: Sendable {
         Flag(
             "agent-token-file", "FILE",
             "A secret that agents must present (their --agent-token-file); at least 16 bytes."),
+        Flag(
+            "ingest-tls-cert", "FILE",
+            "Takes frames over TLS 1.3 with this certificate chain (PEM). Read again when it changes."
+        ),
+        Flag("ingest-tls-key", "FILE", "The key of --ingest-tls-cert (PEM)."),
+        Flag(
+            "ingest-client-ca", "FILE",
+            "Agents must present a certificate that these authorities signed; its common name is the "
+                + "node's name, or system:node:NAME."),
         Flag(
             "insecure-ingest", "",
             "Take frames over plain TCP on addresses other than loopback."),
@@ -112,24 +122,42 @@ struct AggregatorConfiguration: Sendable {
     private mutating func readSecurity(_ line: inout CommandLine) {
         if let path = line.text("agent-token-file") {
             do throws(SmallFileError) {
-                let token = try SmallFile.read(path, byteLimit: 16_384).trimmingWhitespace()
-                if token.count < 16 {
-                    line.report("\(path) holds \(token.count) bytes; a token has at least 16")
-                }
-                ingest.authentication = .sharedToken(token)
+                ingest.authentication.token = try TokenFile(path)
             } catch {
                 line.report("--agent-token-file: \(error)")
             }
         }
-        if !ingestAddress.isLoopback, !line.bool("insecure-ingest") {
+        readIngestTLS(&line)
+        if !ingestAddress.isLoopback, ingest.tls == nil, !line.bool("insecure-ingest") {
             line.report(
                 "--listen-ip=\(ingestAddress.host) would take frames unencrypted from other "
-                    + "machines; give --insecure-ingest if the network is trusted")
+                    + "machines; give --ingest-tls-cert and --ingest-tls-key, or --insecure-ingest if "
+                    + "the network is trusted")
         }
         if !apiAddress.isLoopback, !line.bool("insecure-http") {
             line.report(
                 "--listen-ip=\(apiAddress.host) would serve the API unencrypted to other machines; "
                     + "give --insecure-http if the network is trusted")
+        }
+    }
+}
+
+extension AggregatorConfiguration {
+    fileprivate mutating func readIngestTLS(_ line: inout CommandLine) {
+        let paths = TLSFiles.Paths(
+            certificate: line.text("ingest-tls-cert"), key: line.text("ingest-tls-key"),
+            authorities: line.text("ingest-client-ca"))
+        guard paths != TLSFiles.Paths() else { return }
+        guard paths.certificate != nil, paths.key != nil else {
+            return line.report(
+                "TLS for agents needs both --ingest-tls-cert and --ingest-tls-key")
+        }
+        do throws(TLSFiles.Failure) {
+            ingest.authentication.requiresCertificate = paths.authorities != nil
+            ingest.tls = try TLSFiles(
+                paths, role: .server(requiresClient: paths.authorities != nil), minimum: .tls13)
+        } catch {
+            line.report("TLS for agents: \(error)")
         }
     }
 }

@@ -64,7 +64,7 @@ final class AggregatorService {
         Diagnostics.info(
             "heapwire-aggregator \(HeapwireVersion.current): API on http://\(server.address), "
                 + "agents on \(ingestAddress)")
-        if !configuration.ingestAddress.isLoopback {
+        if !configuration.ingestAddress.isLoopback, configuration.ingest.tls == nil {
             Diagnostics.warning(
                 "agents' frames are taken UNENCRYPTED from other machines (--insecure-ingest)")
         }

@@ -1,8 +1,9 @@
 import Glibc
 import Wire
+import WireTLS
 
 /// Every flag of the agent.
-struct AgentConfiguration: Sendable {
+struct AgentConfiguration {
     var aggregators: [HostAndPort] = []
     var nodeName = ""
     /// Milliseconds between frames; `nil` takes the aggregator's.
@@ -17,6 +18,7 @@ struct AgentConfiguration: Sendable {
     var tokenFile: String?
     /// Frames may go unencrypted to other machines.
     var isInsecure = false
+    let security = DeliverySecurity()
     var logLevel = Diagnostics.Level.info
 
     static let flags: [Flag] = [
@@ -60,6 +62,17 @@ struct AgentConfiguration: Sendable {
             "The secret that the aggregator wants (its --agent-token-file). Read at each connection."
         ),
         Flag(
+            "ca-file", "FILE",
+            "Whose certificates of aggregators are believed (PEM). Default: the system's "
+                + "authorities. Certificates are read again when they change."),
+        Flag(
+            "client-cert", "FILE",
+            "This agent's certificate chain (PEM), for aggregators with --ingest-client-ca."),
+        Flag("client-key", "FILE", "The key of --client-cert (PEM)."),
+        Flag(
+            "server-name", "NAME",
+            "The name in the aggregators' certificates. Default: the host in --aggregator."),
+        Flag(
             "insecure-ingest", "",
             "Send frames over plain TCP to addresses other than loopback."),
         Flag("print", "", "Prints one sample of this machine as tables and exits."),
@@ -101,8 +114,31 @@ struct AgentConfiguration: Sendable {
         readGroups(&line)
         readAggregators(&line)
         readToken(&line)
+        readSecurity(&line)
         readLogLevel(&line)
         guard line.problems.isEmpty else { throw AgentUsageError(problems: line.problems) }
+    }
+
+    private mutating func readSecurity(_ line: inout Wire.CommandLine) {
+        let paths = TLSFiles.Paths(
+            certificate: line.text("client-cert"), key: line.text("client-key"),
+            authorities: line.text("ca-file"))
+        let isGiven = paths != TLSFiles.Paths()
+        if (paths.certificate == nil) != (paths.key == nil) {
+            line.report("--client-cert and --client-key belong together; give both")
+        }
+        if isInsecure, isGiven {
+            line.report("--insecure-ingest and certificates contradict each other; choose one")
+        }
+        security.serverName = line.text("server-name")
+        security.coversLoopback = isGiven
+        security.isInsecure = isInsecure
+        guard line.problems.isEmpty, isGiven else { return }
+        do throws(TLSFiles.Failure) {
+            security.tls = try TLSFiles(paths, role: .client, minimum: .tls13)
+        } catch {
+            line.report("TLS: \(error)")
+        }
     }
 
     private mutating func readGroups(_ line: inout Wire.CommandLine) {
@@ -124,12 +160,6 @@ struct AgentConfiguration: Sendable {
                     line.report("--aggregator=\(text) is given twice; give each once")
                 }
                 aggregators.append(address)
-                let number = SocketAddress(numericHost: address.host, port: address.port)
-                if let number, !number.isLoopback, !isInsecure {
-                    line.report(
-                        "--aggregator=\(text) would send frames unencrypted to another machine; "
-                            + "give --insecure-ingest if the network is trusted")
-                }
             } catch {
                 line.report("--aggregator: \(error)")
             }
@@ -137,8 +167,8 @@ struct AgentConfiguration: Sendable {
         if aggregators.isEmpty, !isPrinting, !isPrintingValues, line.texts("aggregator").isEmpty {
             line.report("nowhere to send frames; give --aggregator=HOST:PORT, or --print to look")
         }
-        if aggregators.count > 8 {
-            line.report("\(aggregators.count) aggregators are given; 8 is the limit")
+        if aggregators.count > 16 {
+            line.report("\(aggregators.count) aggregators are given; 16 is the limit")
         }
     }
 

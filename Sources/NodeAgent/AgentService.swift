@@ -89,7 +89,7 @@ final class AgentService {
         sampleTimer = loop.makeTimer { [unowned self] in step() }
         sendTimer = loop.makeTimer { [unowned self] in send() }
         newcomerTimer = loop.makeTimer { [unowned self] in sampleNewcomers() }
-        let options = AggregatorLink.Options(isInsecure: configuration.isInsecure) {
+        let options = AggregatorLink.Options(security: configuration.security) {
             [unowned self] in adoptResolution()
         }
         links = configuration.aggregators.enumerated().map { index, address in

@@ -22,6 +22,8 @@ struct SessionSimulation {
         /// Nothing passes, and neither end is told.
         var isSilent = false
         var isDown = false
+        /// Frames lost to it that earlier processes of the agent have counted.
+        var lostBefore: UInt64 = 0
         /// How often it lost everything.
         var losses = 0
         /// It has lost everything and was not welcome to the agent since.
@@ -34,7 +36,9 @@ struct SessionSimulation {
 
     var random: SplitMix64
     var node: SimulatedNode
-    let outbox: Outbox
+    private(set) var outbox: Outbox
+    private let keys: Outbox.KeySpacing
+    private let settings: DeliverySettings
     var peers: [Peer]
     /// Nanoseconds.
     var now: UInt64 = 1_000_000_000
@@ -59,6 +63,8 @@ struct SessionSimulation {
         settings.setStep(nanoseconds: UInt64(Self.stepMilliseconds) * 1_000_000)
         settings.catchUpByteCount = 600
         settings.inFlightFrameMax = 16
+        self.keys = keys
+        self.settings = settings
         let start = now
         var seeds = random
         let deliveries = (0..<count).map { _ in
@@ -107,7 +113,8 @@ struct SessionSimulation {
         // A new connection: what was on the old one is gone.
         peers[index].session?.leave()
         peers[index].session = IngestSession(
-            cluster: peers[index].cluster, authentication: .none, counters: IngestCounters())
+            cluster: peers[index].cluster, authentication: AgentAuthentication(),
+            counters: IngestCounters())
         peers[index].isOpen = true
         peers[index].isSilent = false
         clearLink(index)
@@ -187,8 +194,11 @@ struct SessionSimulation {
 
     // MARK: What goes wrong
 
-    mutating func damage(_ index: Int) {
-        switch UInt8.random(in: 0..<10, using: &random) {
+    /// - Parameter changingBytes: besides losing them.
+    mutating func damage(_ index: Int, changingBytes: Bool = true) {
+        let kind = UInt8.random(in: 0..<10, using: &random)
+        switch kind {
+        case 3..<6 where !changingBytes: break
         case 0, 1:
             transfer(index, upTo: Int.random(in: 0...2_000, using: &random))
             hangUp(index, "cut")
@@ -234,12 +244,37 @@ struct SessionSimulation {
         bytes.insert(contentsOf: bytes[start..<end], at: end)
     }
 
+    /// The agent stops and starts, with its ring in a file between.
+    mutating func restartAgent() throws {
+        for index in peers.indices { hangUp(index, "agent restart") }
+        let names = peers.indices.map { "\($0)" }
+        let bytes = RingSpool.encode(outbox, runID, names: names)
+        let restored = try RingSpool.decode(bytes, capacity: outbox.ring.capacity)
+        var deliveries: [DeliveryState] = []
+        for (index, name) in names.enumerated() {
+            var delivery = DeliveryState(settings: settings, seed: random.next(), now: now)
+            delivery.restore(
+                acknowledged: restored.acknowledged[name] ?? SequenceSet(),
+                oldest: restored.ring.oldest)
+            peers[index].lostBefore += outbox.deliveries[index].counters.lostFrames
+            deliveries.append(delivery)
+        }
+        outbox = Outbox(ring: restored.ring, deliveries: deliveries, keys: keys)
+        node.restart()
+        events["agent restart", default: 0] += 1
+    }
+
     /// Everything works again: runs until all is acknowledged.
     mutating func heal() {
         for index in peers.indices {
             peers[index].isDown = false
             hangUp(index, "healed")
         }
+        settle()
+    }
+
+    /// Runs on over links that work until all is acknowledged, or gives up.
+    mutating func settle() {
         for _ in 0..<100_000 {
             now += 50_000_000
             for index in peers.indices {

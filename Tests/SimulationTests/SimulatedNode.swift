@@ -41,6 +41,12 @@ struct SimulatedNode {
         taken[sequence] = Taken(step: step, rows: rows)
     }
 
+    /// A new process finds everything anew.
+    mutating func restart() {
+        schemas = []
+        live = []
+    }
+
     private mutating func change(_ encoder: FrameEncoder) throws -> [SubjectChange] {
         var changes: [SubjectChange] = []
         let isFirst = live.isEmpty

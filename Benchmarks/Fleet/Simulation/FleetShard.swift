@@ -7,7 +7,16 @@ final class FleetShard {
     private let options: SimulationOptions
     private let loop: EventLoop
     private let box = CounterBox()
-    private var streams: [(stream: SimulatedStream, links: [FleetLink], timer: TimerID)] = []
+    private var streams: [Member] = []
+
+    private struct Member {
+        /// Among all streams of the fleet.
+        let number: Int
+        let stream: SimulatedStream
+        let links: [FleetLink]
+        let timer: TimerID
+    }
+
     /// Links that are cut off, and when they return, monotonic nanoseconds.
     private var absent: [(link: FleetLink, returns: UInt64)] = []
     private var random: SplitMix
@@ -27,7 +36,7 @@ final class FleetShard {
             }
             let place = streams.count
             let timer = loop.makeTimer { [weak self] in self?.step(place) }
-            streams.append((stream, links, timer))
+            streams.append(Member(number: index, stream: stream, links: links, timer: timer))
         }
     }
 
@@ -101,9 +110,8 @@ final class FleetShard {
 
     // MARK: Steps
 
-    /// When in a step a stream's frame is taken: streams are spread evenly.
     private func delay(of place: Int) -> Int64 {
-        options.spread * Int64(place) / Int64(max(1, streams.count))
+        options.delay(ofStream: streams[place].number)
     }
 
     private func schedule(_ place: Int, step: Int64) {

@@ -40,16 +40,43 @@ final class SimulateCommand {
         let now = Int64(clock.realtimeNanoseconds / 1_000_000)
         let firstStep =
             (now + connecting + options.resolution - 1) / options.resolution * options.resolution
+        let probe = options.api.map { APIProbe(options, $0, pods: lastingPods) }
         var threads: [SystemThread] = []
         for (index, item) in shards.enumerated() {
             threads.append(try Self.start(item.loop, item.shard, index, firstStep))
         }
         let watch = options.watchedPID.map { WatchedProcess(pid: $0) }
+        if let probe { threads.append(try Self.start(probe, firstStep + options.warmUp)) }
         let result = observe(firstStep: firstStep, watch)
+        probe?.stop()
         for item in shards { Self.stop(item.loop, item.shard) }
         for thread in threads { thread.join() }
         if let path = options.podsPath, options.churnPerMinute > 0 { try writePods(path) }
-        report(result)
+        report(result, probe?.result)
+    }
+
+    private static func start(_ probe: APIProbe, _ begin: Int64) throws -> SystemThread {
+        try SystemThread.start(name: "probe") { probe.run(from: begin) }
+    }
+
+    /// Some pods of nodes all over the fleet; with churn, some of them go.
+    private var lastingPods: [(uid: String, namespace: String, name: String)] {
+        var found: [(uid: String, namespace: String, name: String)] = []
+        var count: UInt64 = 0
+        for item in shards {
+            item.shard.forEachPod { names, pod in
+                count += 1
+                guard
+                    SplitMix.mix(count) % UInt64(max(1, options.nodes * options.pods / 2_000)) == 0
+                else { return }
+                found.append(
+                    (
+                        names.podUID(pod.serial), names.namespace(pod.serial),
+                        names.podName(pod.serial)
+                    ))
+            }
+        }
+        return found
     }
 
     /// The shard is handed to the loop's thread before anything runs and comes back after `join`.
@@ -150,9 +177,10 @@ final class SimulateCommand {
             + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
     }
 
-    private func report(_ result: Result) {
+    private func report(_ result: Result, _ probe: APIProbe.Result?) {
         let counters = result.counters
-        for (words, count) in counters.rejects.sorted(by: { $0.value > $1.value }).prefix(5) {
+        let notes = counters.rejects.merging(probe?.failures ?? [:]) { $0 + $1 }
+        for (words, count) in notes.sorted(by: { $0.value > $1.value }).prefix(5) {
             FleetOutput.line("\(count) times: \(words)")
         }
         let seconds = max(result.seconds, 1e-9)
@@ -177,6 +205,16 @@ final class SimulateCommand {
             fields.append(("aggregator_cores", number(result.aggregatorCPU / seconds, 3)))
             fields.append(("aggregator_rss_mib", number(aggregator.residentMebibytes, 0)))
             fields.append(("aggregator_rss_max_mib", number(aggregator.residentMebibytesMax, 0)))
+        }
+        if let probe {
+            fields += [
+                ("visible_p50_ms", number(probe.visible.quantile(0.5), 1)),
+                ("visible_p99_ms", number(probe.visible.quantile(0.99), 1)),
+                ("visible_count", "\(probe.visible.count)"),
+                ("series_p50_ms", number(probe.series.quantile(0.5), 1)),
+                ("series_p99_ms", number(probe.series.quantile(0.99), 1)),
+                ("series_points", "\(probe.seriesPoints)"),
+            ]
         }
         FleetOutput.json(fields)
     }

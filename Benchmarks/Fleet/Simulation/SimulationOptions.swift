@@ -27,6 +27,10 @@ struct SimulationOptions {
     var token: String?
     var podsPath: String?
     var watchedPID: Int?
+    /// The API to ask questions of while it runs.
+    var api: SocketAddress?
+    /// The aggregator was given the pod list, so it goes by names.
+    var aggregatorKnowsPods: Bool
 
     static let flags: [Flag] = [
         Flag("nodes", "N", default: "100", "Nodes, each with its own connection."),
@@ -64,6 +68,11 @@ struct SimulationOptions {
         Flag(
             "watch-pid", "PID",
             "Process whose CPU time and memory go into the result: the aggregator."),
+        Flag(
+            "api", "HOST:PORT",
+            "The aggregator's API: measure when samples become visible in it and how long a pod's "
+                + "whole series takes."),
+        Flag("aggregator-has-pods", "", "The aggregator was given the pod list of --write-pods."),
     ]
 
     init(_ line: inout CommandLine) throws {
@@ -85,8 +94,13 @@ struct SimulationOptions {
         token = try FleetOptions.token(&line)
         podsPath = line.text("write-pods")
         watchedPID = line.integer("watch-pid", in: 1...Int(Int32.max))
+        api = try line.text("api").map { try HostAndPort(parsing: $0).resolve()[0] }
+        aggregatorKnowsPods = line.bool("aggregator-has-pods")
         streams = max(threads, min(streams, nodes) / threads * threads)
     }
+
+    /// When in a step a stream's frame is taken, milliseconds: streams are spread evenly.
+    func delay(ofStream stream: Int) -> Int64 { spread * Int64(stream) / Int64(streams) }
 
     /// Frames that a node can send again: those of ten minutes, as an agent's ring is to hold.
     var keptFrames: Int { max(40, Int(600_000 / resolution)) }

@@ -1,8 +1,9 @@
 import Wire
+import WireTLS
 
 /// One connection to the ingest port: joins a session to a socket and watches the time.
 final class AgentConnection: StreamConnectionDelegate {
-    private let stream: SocketStream
+    private let socket: SocketStream
     private let loop: EventLoop
     private let configuration: IngestConfiguration
     private let counters: IngestCounters
@@ -16,10 +17,10 @@ final class AgentConnection: StreamConnectionDelegate {
     private static let limited = LimitedDiagnostics()
 
     init(
-        _ stream: SocketStream, loop: EventLoop, session: IngestSession, inputByteCountMax: Int,
+        _ socket: SocketStream, loop: EventLoop, session: IngestSession, inputByteCountMax: Int,
         configuration: IngestConfiguration, counters: IngestCounters
     ) {
-        self.stream = stream
+        self.socket = socket
         self.loop = loop
         self.session = session
         self.inputByteCountMax = inputByteCountMax
@@ -29,6 +30,18 @@ final class AgentConnection: StreamConnectionDelegate {
 
     /// On the loop's thread.
     func start() {
+        let stream: any ByteStream
+        do throws(TLSError) {
+            if let tls = configuration.tls {
+                stream = try TLSStream(server: socket, tls.current())
+            } else {
+                stream = socket
+            }
+        } catch {
+            Self.limited.warning("cannot serve \(socket.peer): \(error)")
+            socket.close()
+            return counters.connectionClosed()
+        }
         let connection = StreamConnection(
             stream, loop: loop, inputByteCountMax: inputByteCountMax,
             outputByteCountMax: configuration.outputBytes, delegate: self)
@@ -40,13 +53,15 @@ final class AgentConnection: StreamConnectionDelegate {
         do throws(TransportError) {
             try connection.start()
         } catch {
-            Self.limited.warning("cannot serve \(stream.peer): \(error)")
+            Self.limited.warning("cannot serve \(socket.peer): \(error)")
             stream.close()
             closed(connection, error: nil)
         }
     }
 
-    func opened(_ connection: StreamConnection) {}
+    func opened(_ connection: StreamConnection) {
+        session.certificateName = (connection.stream as? TLSStream)?.peerSubject?.commonName
+    }
 
     func received(_ bytes: UnsafeRawBufferPointer, on connection: StreamConnection) -> Int {
         lastReceived = loop.now
@@ -56,7 +71,7 @@ final class AgentConnection: StreamConnectionDelegate {
         let consumed = session.receive(bytes, now: now, output: &output)
         send(output, on: connection)
         if !wasStreaming, session.isStreaming {
-            Diagnostics.info("agent of node \(session.nodeName) connected from \(stream.peer)")
+            Diagnostics.info("agent of node \(session.nodeName) connected from \(socket.peer)")
             if let deadline {
                 loop.schedule(
                     deadline, afterNanoseconds: configuration.silenceMilliseconds &* 1_000_000)
@@ -76,6 +91,11 @@ final class AgentConnection: StreamConnectionDelegate {
         if session.isStreaming {
             let reason = error.map { ": \($0)" } ?? ""
             Diagnostics.info("agent of node \(session.nodeName) disconnected\(reason)")
+        }
+        if !session.isStreaming, !session.isEnded, let error, configuration.tls != nil {
+            // Most often a handshake that failed: an agent with another authority, or none.
+            counters.rejected(.unauthenticated)
+            Self.limited.warning("refused \(socket.peer): \(error)")
         }
         session.leave()
         counters.connectionClosed()
@@ -98,7 +118,7 @@ final class AgentConnection: StreamConnectionDelegate {
         if let refusal = session.refusal {
             let who = session.nodeName.isEmpty ? "" : " for node \(session.nodeName)"
             Self.limited.warning(
-                "refused \(stream.peer)\(who): \(refusal.code): \(refusal.words)")
+                "refused \(socket.peer)\(who): \(refusal.code): \(refusal.words)")
         }
         if let deadline { loop.schedule(deadline, afterNanoseconds: 2_000_000_000) }
         connection.finish()

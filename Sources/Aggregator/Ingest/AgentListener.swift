@@ -1,5 +1,6 @@
 import Synchronization
 import Wire
+import WireTLS
 
 /// What the ingest port allows.
 struct IngestConfiguration: Sendable {
@@ -11,7 +12,9 @@ struct IngestConfiguration: Sendable {
     var silenceMilliseconds: UInt64 = 60_000
     /// Bytes of answers that may wait for a slow agent.
     var outputBytes = 256 << 10
-    var authentication = AgentAuthentication.none
+    var authentication = AgentAuthentication()
+    /// Without it frames come over plain TCP.
+    var tls: TLSFiles?
 }
 
 /// The ingest port: accepts agents and spreads them over event loops. Each connection lives on one

@@ -25,6 +25,8 @@ struct IngestSession {
     private let authentication: AgentAuthentication
     private let counters: IngestCounters
     private var phase = Phase.preface
+    /// The common name in the client's certificate, which was checked; set before the first byte.
+    var certificateName: String?
     /// Who speaks, once the hello was accepted; for log lines.
     private(set) var nodeName = ""
     /// What the other end was told when it was refused.
@@ -144,7 +146,7 @@ struct IngestSession {
                 let words = "another connection speaks for node \(node.name) now"
                 throw .refused(Farewell(.replaced, words))
             }
-            try takeStreaming(type, flags, payload, node)
+            try takeStreaming(type, flags, payload, node, now: now)
         }
     }
 
@@ -162,7 +164,8 @@ struct IngestSession {
                 + "\(hello.maximumVersion), this aggregator \(Hello.version); upgrade the older one"
             throw .refused(Farewell(.unsupportedVersion, words))
         }
-        if let farewell = authentication.refusal(of: hello) { throw .refused(farewell) }
+        let farewell = authentication.refusal(of: hello, certificateName: certificateName)
+        if let farewell { throw .refused(farewell) }
         guard let (node, speaker) = cluster.enter(hello, now: now) else {
             let words =
                 "\(cluster.configuration.nodes) nodes are known, the limit; raise --max-nodes"
@@ -179,11 +182,13 @@ struct IngestSession {
 
     private mutating func takeStreaming(
         _ type: RecordType, _ flags: RecordFlags, _ payload: UnsafeRawBufferPointer,
-        _ node: NodeModel
+        _ node: NodeModel, now: Int64
     ) throws(Ending) {
         switch type {
         case .frame:
-            let header = try wire { () throws(WireError) in try node.receiveFrame(payload) }
+            let header = try wire { () throws(WireError) in
+                try node.receiveFrame(payload, now: now)
+            }
             counters.frame(byteCount: payload.count)
             acknowledge(header.sequence)
         case .subjects:

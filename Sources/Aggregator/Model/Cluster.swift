@@ -5,7 +5,9 @@ import Wire
 final class Cluster: Sendable {
     let configuration: ModelConfiguration
     let rollUps: RollUps
-    private let observer: CycleSummary
+    /// Where pods are.
+    let podNodes = PodNodes()
+    private let namespaceOfPod: NamespaceOfPod
     private let state = Mutex(State())
 
     /// The connection that speaks for a node.
@@ -16,6 +18,8 @@ final class Cluster: Sendable {
     private struct State {
         var nodes: [String: NodeEntry] = [:]
         var speakers: UInt64 = 0
+        /// All nodes in the order of their names; `nil` when one has come since.
+        var sorted: [NodeModel]?
     }
 
     private struct NodeEntry {
@@ -27,7 +31,7 @@ final class Cluster: Sendable {
     init(configuration: ModelConfiguration, namespaceOfPod: @escaping NamespaceOfPod) {
         self.configuration = configuration
         rollUps = RollUps(configuration: configuration)
-        observer = CycleSummary(rollUps: rollUps, namespaceOfPod: namespaceOfPod)
+        self.namespaceOfPod = namespaceOfPod
     }
 
     /// A connection speaks for a node from now on; another that did is replaced.
@@ -41,11 +45,11 @@ final class Cluster: Sendable {
             let speaker = Speaker(number: state.speakers)
             if state.nodes[name] == nil {
                 guard state.nodes.count < configuration.nodes else { return nil }
-                let observer = observer
-                let node = NodeModel(name: name, configuration: configuration) {
-                    observer.observe($0)
-                }
+                let node = NodeModel(
+                    name: name, configuration: configuration, rollUps: rollUps, podNodes: podNodes,
+                    namespaceOfPod: namespaceOfPod)
                 state.nodes[name] = NodeEntry(node: node)
+                state.sorted = nil
             }
             state.nodes[name]?.node.speaker.store(speaker.number, ordering: .releasing)
             state.nodes[name]?.clockSkew = skew
@@ -67,7 +71,19 @@ final class Cluster: Sendable {
 
     /// All nodes that ever spoke, in the order of their names.
     var nodes: [NodeModel] {
-        state.withLock { Array($0.nodes.values.map(\.node)) }.sorted { $0.name < $1.name }
+        state.withLock { state in
+            if let sorted = state.sorted { return sorted }
+            let sorted = state.nodes.values.map(\.node).sorted { $0.name < $1.name }
+            state.sorted = sorted
+            return sorted
+        }
+    }
+
+    /// Step of the newest frame of all, milliseconds since the epoch; `nil` before the first.
+    var newestStep: Int64? {
+        var newest = Int64.min
+        for node in nodes { newest = max(newest, node.lastStep) }
+        return newest == .min ? nil : newest
     }
 
     /// Nodes whose agent is connected.

@@ -39,10 +39,10 @@ struct Family {
     init(of entity: Entity, in state: NodeModel.State, reader: ModelReader) {
         self.entity = entity
         let uids = reader.podUIDs(of: entity)
-        let own = state.records.values.filter { reader.matches($0.subject, entity, uids) }
+        let own = state.records.filter { reader.matches($0.subject, entity, uids) }
             .sorted { $0.subject.startTimeMilliseconds < $1.subject.startTimeMilliseconds }
         let identities = Set(own.map { ObjectIdentifier($0) })
-        children = state.records.values.filter { record in
+        children = state.records.filter { record in
             record.parent.map { identities.contains(ObjectIdentifier($0)) } ?? false
         }
         self.own = own

@@ -3,9 +3,9 @@ import Wire
 /// A run of frames that can be decoded one after the other: a base (the decoder's state before the
 /// first frame that is kept) and the encoded records since.
 ///
-/// Dropping old frames moves the base forward: the oldest chunk is decoded into it and freed, so
-/// history needs no key frames of its own. All of it is used under the node's lock, except for
-/// reading through a `Snapshot`.
+/// Dropping old frames moves the base forward: they are decoded into it, and a chunk is freed when
+/// its last one was, so history needs no key frames of its own. All of it is used under the node's
+/// lock, except for reading through a `Snapshot`.
 final class HistoryChain {
     /// The agent run whose sequence numbers these are.
     let runID: [UInt8]
@@ -15,6 +15,9 @@ final class HistoryChain {
     let firstSequence: UInt64
     private var base: FrameDecoder
     private var chunks: [HistoryChunk] = []
+    /// Where the first record that is not in the base begins in the first chunk.
+    private var start = 0
+    /// Step of the newest frame.
     private(set) var lastStep: Int64 = .min
     private(set) var byteCount = 0
 
@@ -34,13 +37,23 @@ final class HistoryChain {
         base = FrameDecoder(copying: decoder)
     }
 
-    var firstStep: Int64? { chunks.lazy.compactMap(\.firstStep).first }
+    /// Step of the oldest frame that is kept.
+    var firstStep: Int64? {
+        for (index, chunk) in chunks.enumerated() {
+            let offset = index == 0 ? start : 0
+            if offset < chunk.byteCount { return chunk.entry(at: offset).step }
+        }
+        return nil
+    }
 
     /// Memory of the chunks in bytes.
     var reservedByteCount: Int { chunks.reduce(0) { $0 + $1.capacity } }
 
-    func append(type: RecordType, payload: UnsafeRawBufferPointer) {
-        let needed = HistoryChunk.headerByteCount + payload.count
+    /// Appends a frame, or a dictionary record that belongs to the next frame.
+    ///
+    /// - Parameter step: the frame's.
+    func append(type: RecordType, step: Int64, payload: UnsafeRawBufferPointer) {
+        let needed = HistoryChunk.byteCount(ofPayload: payload.count)
         let chunk: HistoryChunk
         if let last = chunks.last, last.freeByteCount >= needed {
             chunk = last
@@ -51,30 +64,32 @@ final class HistoryChain {
             chunk = HistoryChunk(capacity: max(needed, size))
             chunks.append(chunk)
         }
-        chunk.append(type: type, payload: payload)
+        chunk.append(type: type, step: step, payload: payload)
         byteCount += needed
+        if type == .frame { lastStep = max(lastStep, step) }
     }
 
-    /// Notes the frame that was appended last.
-    func noteFrame(step: Int64, sequence: UInt64) {
-        chunks.last?.noteFrame(step: step, sequence: sequence)
-        lastStep = max(lastStep, step)
-    }
-
-    /// Drops whole chunks whose frames are all older than `horizon`.
+    /// Moves the base over the oldest frames that are older than `horizon`.
     ///
+    /// - Parameter limit: frames at most: a writer that takes one and drops two keeps up without
+    ///   ever stopping for long.
     /// - Throws: what decoding throws. It was decoded before, so this is our own error.
-    func dropFrames(before horizon: Int64) throws(WireError) {
-        while let first = chunks.first, first.lastStep < horizon {
-            // The chunk that is being written stays, unless the chain has ended.
-            if chunks.count == 1, first.freeByteCount > 0, lastStep >= horizon { return }
-            try first.forEachRecord(upTo: first.byteCount) {
-                (type, payload) throws(WireError) -> Bool in
-                try HistoryChain.take(type, payload, into: base)
-                return true
+    func dropFrames(before horizon: Int64, limit: Int = .max) throws(WireError) {
+        var dropped = 0
+        while let first = chunks.first, dropped < limit {
+            guard start < first.byteCount else {
+                // The chunk that is being written stays.
+                guard chunks.count > 1 else { return }
+                chunks.removeFirst()
+                start = 0
+                continue
             }
-            byteCount -= first.byteCount
-            chunks.removeFirst()
+            let entry = first.entry(at: start)
+            guard entry.step < horizon else { return }
+            try HistoryChain.take(entry.type, entry.payload, into: base)
+            byteCount -= entry.end - start
+            start = entry.end
+            if entry.type == .frame { dropped += 1 }
         }
     }
 
@@ -89,57 +104,56 @@ final class HistoryChain {
         }
     }
 
-    /// The slots that these subjects have at the base, to be wanted from there on.
+    /// The slots that these subjects have from the base on, to be wanted before the first frame.
     ///
-    /// The base may already know the subjects of the frame after it: a chunk can end between a
-    /// dictionary record and its frame. A slot whose subject is still to come is asked for in vain,
-    /// and again when it is added.
-    func slotsAtBase(of places: [SubjectRecord.Place]) -> [Slot] {
+    /// The later ones, too: a decoder passes over groups of slots, and can only follow a group that
+    /// it has followed from the base.
+    func slots(of places: [SubjectRecord.Place]) -> [Slot] {
         let next = base.header.map { $0.sequence &+ 1 } ?? firstSequence
-        return places.filter { $0.firstSequence <= next && $0.lastSequence >= next }.map(\.slot)
+        return places.filter { $0.lastSequence >= next }.map(\.slot)
     }
 
     /// What a reader needs, taken under the node's lock and used without it.
     func snapshot(wanting slots: [Slot]) -> Snapshot {
         Snapshot(
-            number: number, firstSequence: firstSequence,
-            decoder: FrameDecoder(copying: base, wanting: slots),
-            parts: chunks.map { ($0, $0.byteCount) })
+            firstSequence: firstSequence, decoder: FrameDecoder(copying: base, wanting: slots),
+            start: start, parts: chunks.map { ($0, $0.byteCount) })
     }
 
     struct Snapshot {
-        let number: Int
         /// Sequence of the chain's first frame.
         let firstSequence: UInt64
         let decoder: FrameDecoder
+        fileprivate let start: Int
         fileprivate let parts: [(chunk: HistoryChunk, byteCount: Int)]
 
-        /// Decodes frame by frame. `changed` is told of dictionary changes before they are applied to
-        /// the rows, so that it can `want` a slot; `frame` sees the rows of each frame.
+        /// Decodes frame by frame. `changed` is told of subjects that are added, and says whether
+        /// their slots are wanted; `frame` sees the rows of each frame, and says whether to go on.
         ///
         /// - Throws: what decoding throws.
         func replay(
-            changed: (SubjectChange, UInt64) -> Bool,
+            changed: (Slot, UInt64) -> Bool,
             frame: (FrameHeader, FrameDecoder) -> Bool
         ) throws(WireError) {
+            var offset = start
             for part in parts {
-                var goesOn = true
-                try part.chunk.forEachRecord(upTo: part.byteCount) {
-                    (type, payload) throws(WireError) -> Bool in
-                    if type == .frame {
-                        goesOn = frame(try decoder.decode(payload), decoder)
-                        return goesOn
-                    }
-                    let next = decoder.header.map { $0.sequence &+ 1 } ?? firstSequence
-                    for change in try DictionaryCodec.decode(payload) {
-                        try decoder.apply(change)
-                        if case .add(let slot, _, _) = change, changed(change, next) {
+                while offset < part.byteCount {
+                    let entry = part.chunk.entry(at: offset)
+                    offset = entry.end
+                    if entry.type == .frame {
+                        guard frame(try decoder.decode(entry.payload), decoder) else { return }
+                    } else {
+                        let next = decoder.header.map { $0.sequence &+ 1 } ?? firstSequence
+                        for change in try DictionaryCodec.decode(entry.payload) {
+                            try decoder.apply(change)
+                            guard case .add(let slot, _, _) = change, changed(slot, next) else {
+                                continue
+                            }
                             decoder.want(slot)
                         }
                     }
-                    return true
                 }
-                if !goesOn { return }
+                offset = 0
             }
         }
     }

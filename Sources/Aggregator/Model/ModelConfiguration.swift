@@ -8,9 +8,13 @@ struct ModelConfiguration: Sendable {
     var window: Int64 = 15 * 60_000
     var limits = WireLimits()
     /// Chains of one node that can be continued at the same time.
-    var openChains = 8
+    var openChains = ChainSelection.openMax
     /// Nodes that may be known at once.
     var nodes = 20_000
+
+    /// How far a frame may lie in the future, milliseconds: clocks differ, and one node's wrong one
+    /// must not hide the others.
+    var clockTolerance: Int64 { max(60_000, 3 &* resolution) }
 
     /// The cycle that a step belongs to: the next whole multiple of the resolution at or after it.
     func cycle(of step: Int64) -> Int64 {

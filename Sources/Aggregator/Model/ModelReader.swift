@@ -24,7 +24,7 @@ struct ModelReader: Sendable {
     func containers(namespace: String, pod: String) -> [String] {
         let uids = uids(namespace: namespace, pod: pod)
         var found = Set<String>()
-        for node in currentNodes() {
+        for node in current(cluster.podNodes.nodes(of: uids)) {
             for subject in liveSubjects(of: node)
             where subject.kind == .container && uids.contains(subject.podUID)
                 && !subject.isSandbox
@@ -74,17 +74,16 @@ struct ModelReader: Sendable {
     }
 
     /// Nodes that are not stale.
-    func currentNodes() -> [NodeModel] {
-        let all = cluster.nodes.map { ($0, $0.lastStep) }
-        guard let newest = all.map(\.1).max() else { return [] }
+    func currentNodes() -> [NodeModel] { current(cluster.nodes) }
+
+    private func current(_ nodes: [NodeModel]) -> [NodeModel] {
+        guard !nodes.isEmpty, let newest = cluster.newestStep else { return [] }
         let horizon = newest &- 3 &* cluster.configuration.resolution
-        return all.filter { $0.1 >= horizon && $0.1 != .min }.map(\.0)
+        return nodes.filter { $0.lastStep >= horizon }
     }
 
     private func liveSubjects(of node: NodeModel) -> [Subject] {
-        node.read { state in
-            state.live?.live.compactMap { $0?.record.subject } ?? []
-        }
+        node.read { state in state.live?.liveRecords.map(\.subject) ?? [] }
     }
 
     // MARK: What they have
@@ -122,7 +121,8 @@ struct ModelReader: Sendable {
         switch entity {
         case .cluster: points = rollUpPoints(metric, nil)
         case .namespace(let namespace): points = rollUpPoints(metric, namespace)
-        default: points = try subjectPoints(metric, of: entity, labels: labels, end: end)
+        default:
+            points = try subjectPoints(metric, of: entity, labels: labels, start: start, end: end)
         }
         return points.filter { $0.cycle >= start && $0.cycle <= end }
             .map { SeriesPoint(cycle: $0.cycle, value: MetricValue($0.value, of: metric)) }
@@ -150,16 +150,27 @@ struct ModelReader: Sendable {
     }
 
     private func subjectPoints(
-        _ metric: MetricID, of entity: Entity, labels: [String: String], end: Int64
+        _ metric: MetricID, of entity: Entity, labels: [String: String], start: Int64, end: Int64
     ) throws(WireError) -> [(cycle: Int64, value: Double)] {
         let counter = Rates.counter(of: metric)
         let resolution = cluster.configuration.resolution
         var combination = Family.Combination.newest
         var all: [[(cycle: Int64, value: Double)]] = []
         for node in nodes(for: entity) {
+            let select = { (state: NodeModel.State) in
+                Family(of: entity, in: state, reader: self).terms(of: metric, labels: labels)
+            }
+            let latest = LatestReader(node: node, resolution: resolution)
+            switch latest.read(metric, start: start, end: end, select) {
+            case .nothing: continue
+            case .values(let cycle, let values, let found):
+                combination = found
+                all += values.map { [(cycle, $0)] }
+                continue
+            case .history: break
+            }
             let readings = try SeriesReader(node: node).read(until: end) { state in
-                let family = Family(of: entity, in: state, reader: self)
-                let selection = family.terms(of: metric, labels: labels)
+                let selection = select(state)
                 combination = selection.combination
                 return selection.terms
             }
@@ -184,7 +195,7 @@ struct ModelReader: Sendable {
         case .cluster, .namespace: return []
         case .node(let name), .systemContainer(let name, _):
             return cluster.node(named: name).map { [$0] } ?? []
-        case .pod, .container: return cluster.nodes
+        case .pod, .container: return cluster.podNodes.nodes(of: podUIDs(of: entity))
         }
     }
 
@@ -221,10 +232,7 @@ extension ModelReader {
     func keys() -> [String] {
         var found: Set<String> = ["cluster"]
         for node in currentNodes() {
-            let subjects = node.read { state in
-                state.live?.live.compactMap { $0?.record.subject } ?? []
-            }
-            for subject in subjects {
+            for subject in liveSubjects(of: node) {
                 switch subject.kind {
                 case .node: found.insert("node:\(node.name)")
                 case .systemContainer: found.insert("node:\(node.name)/container:\(subject.name)")

@@ -8,23 +8,27 @@ import Wire
 final class NodeModel: @unchecked Sendable {
     let name: String
     let configuration: ModelConfiguration
+    /// Step of the newest frame that came, milliseconds since the epoch; read without the lock.
+    private let newestStep = Atomic<Int64>(.min)
     /// Number of the connection that speaks for the node, 0 for none.
     let speaker = Atomic<UInt64>(0)
     private let lock = Lock()
     /// Used under `lock` only.
-    private var state = State()
+    private var state: State
 
-    /// Told of each cycle that a frame brings, under the node's lock: where roll-ups come from.
-    typealias CycleObserver = @Sendable (NodeModel.CycleView) -> Void
-    private let onCycle: CycleObserver
+    /// Where pods that are met for the first time are noted, and those that are forgotten.
+    private let podNodes: PodNodes
 
     init(
-        name: String, configuration: ModelConfiguration,
-        onCycle: @escaping CycleObserver = { _ in }
+        name: String, configuration: ModelConfiguration, rollUps: RollUps, podNodes: PodNodes,
+        namespaceOfPod: @escaping NamespaceOfPod
     ) {
         self.name = name
         self.configuration = configuration
-        self.onCycle = onCycle
+        self.podNodes = podNodes
+        state = State(cycle: NodeCycle(rollUps: rollUps, namespaceOfPod: namespaceOfPod))
+        // Nodes that begin together need not trim together.
+        state.trimPhase = Int64(truncatingIfNeeded: UInt64(bitPattern: Int64(name.hashValue)) >> 1)
     }
 
     /// What the lock protects.
@@ -36,7 +40,7 @@ final class NodeModel: @unchecked Sendable {
         /// All chains that history still has, the open ones among them.
         var chains: [HistoryChain] = []
         var nextChainNumber = 0
-        var records: [SubjectRecord.Identity: SubjectRecord] = [:]
+        var records = SubjectRecords()
         /// Chain of the records that come next.
         var selected: ChainID?
         /// Frames of this run that were kept or declared lost.
@@ -45,7 +49,11 @@ final class NodeModel: @unchecked Sendable {
         /// between the two; both are sent again then.
         var pending: [PendingChanges] = []
         var counters = Counters()
+        var cycle: NodeCycle
+        var attributes = AttributeInterner()
+        /// The time, in trim intervals, of the last trim.
         var lastTrim: Int64 = .min
+        var trimPhase: Int64 = 0
 
         /// The chain with the newest frame.
         var live: OpenChain? {
@@ -69,14 +77,6 @@ final class NodeModel: @unchecked Sendable {
         var gapFrames: UInt64 = 0
     }
 
-    /// A frame that closes a cycle of this node, seen under its lock.
-    struct CycleView {
-        let node: NodeModel
-        /// Milliseconds since the epoch, a multiple of the resolution.
-        let cycle: Int64
-        let chain: OpenChain
-    }
-
     // MARK: What the agent sends
 
     /// A connection speaks for this node.
@@ -88,10 +88,10 @@ final class NodeModel: @unchecked Sendable {
             state.select(nil)
             if state.runID != hello.runID {
                 state.runID = hello.runID
-                state.openChains = []
+                state.endChains { _ in true }
                 state.settled = SequenceSet()
             }
-            state.openChains.removeAll { $0.decoder.isStale }
+            state.endChains { $0.decoder.isStale }
             var welcome = Welcome()
             welcome.chains = state.openChains.map {
                 Welcome.OpenChain(id: $0.id, nextSequence: $0.nextSequence)
@@ -145,21 +145,26 @@ final class NodeModel: @unchecked Sendable {
     /// A frame of the selected chain; returns its number, to be acknowledged. A frame that was kept
     /// before, on another chain, is decoded for those that follow and not kept again.
     ///
+    /// - Parameter now: the clock, milliseconds since the epoch. A frame from so far in the future
+    ///   that the node's clock must be wrong is kept, but counts neither for the roll-ups nor for
+    ///   what the newest cycle is: one such node must not make all others look stale.
     /// - Throws: what decoding and `FrameLayout` throw. The chain has to begin again.
-    func receiveFrame(_ payload: UnsafeRawBufferPointer) throws(WireError) -> FrameHeader {
+    func receiveFrame(
+        _ payload: UnsafeRawBufferPointer, now: Int64 = .max
+    ) throws(WireError) -> FrameHeader {
         try lock.withLock { () throws(WireError) in
             let chain = try state.selectedChain()
             let isKept = state.settled.contains(chain.nextSequence)
             if !isKept { chain.history.continueEmpty(from: chain.decoder) }
             let header: FrameHeader
             do throws(WireError) {
-                header = try state.decode(payload, in: chain)
+                header = try state.decode(payload, in: chain) { podNodes.insert($0, on: self) }
             } catch {
-                state.openChains.removeAll { $0 === chain }
+                state.endChains { $0 === chain }
                 state.select(nil)
                 throw error
             }
-            if !isKept { try keep(header, payload, in: chain) }
+            if !isKept { try keep(header, payload, in: chain, now: now) }
             state.pending.removeAll(keepingCapacity: true)
             chain.nextSequence = header.sequence &+ 1
             return header
@@ -168,43 +173,39 @@ final class NodeModel: @unchecked Sendable {
 
     /// Puts a decoded frame, and the changes before it, into the history.
     private func keep(
-        _ header: FrameHeader, _ payload: UnsafeRawBufferPointer, in chain: OpenChain
+        _ header: FrameHeader, _ payload: UnsafeRawBufferPointer, in chain: OpenChain, now: Int64
     ) throws(WireError) {
+        let step = header.stepMilliseconds
         for change in state.pending {
-            change.payload.withUnsafeBytes { chain.history.append(type: .subjects, payload: $0) }
+            change.payload.withUnsafeBytes {
+                chain.history.append(type: .subjects, step: step, payload: $0)
+            }
             state.counters.bytes &+= UInt64(change.payload.count)
         }
-        chain.history.append(type: .frame, payload: payload)
-        chain.history.noteFrame(step: header.stepMilliseconds, sequence: header.sequence)
+        chain.history.append(type: .frame, step: step, payload: payload)
         state.settled.insert(SequenceRange(header.sequence, header.sequence))
         state.counters.frames &+= 1
         state.counters.samples &+= UInt64(chain.decoder.layout.valueCount)
         state.counters.bytes &+= UInt64(payload.count)
-        closeCycle(header, chain)
-        try state.trim(now: header.stepMilliseconds, configuration)
-    }
-
-    /// Moves rates on when the frame is the last of its cycle, and tells who wants to know.
-    private func closeCycle(_ header: FrameHeader, _ chain: OpenChain) {
-        let step = header.stepMilliseconds
-        let cycle = configuration.cycle(of: step)
-        chain.forEachRow { _, subject, row in
-            let record = subject.record
-            guard step > record.lastStep else { return }
-            record.lastStep = step
-            guard cycle == step else { return }
-            subject.plan.advance(
-                &record.rates, cycle: cycle, header: header, row: row,
-                start: record.subject.startTimeMilliseconds, resolution: configuration.resolution)
+        let isPlausible = step <= now || step &- now <= configuration.clockTolerance
+        if isPlausible, step > newestStep.load(ordering: .relaxed) {
+            newestStep.store(step, ordering: .releasing)
         }
-        guard cycle == step else { return }
-        onCycle(CycleView(node: self, cycle: cycle, chain: chain))
+        let cycle = configuration.cycle(of: step)
+        if cycle == step {
+            state.cycle.close(
+                cycle, header, chain, resolution: configuration.resolution, isSummed: isPlausible)
+        }
+        try chain.history.dropFrames(before: step &- configuration.window, limit: 2)
+        let gone = try state.trim(now: step, configuration)
+        podNodes.remove(gone, from: self)
     }
 
     // MARK: What readers see
 
-    /// Step of the newest frame, milliseconds since the epoch; `Int64.min` before the first.
-    var lastStep: Int64 { read { $0.live?.lastStep ?? .min } }
+    /// Step of the newest frame, milliseconds since the epoch; `Int64.min` before the first. Does
+    /// not take the lock.
+    var lastStep: Int64 { newestStep.load(ordering: .acquiring) }
 
     struct Statistics: Sendable {
         var counters = Counters()
@@ -218,7 +219,7 @@ final class NodeModel: @unchecked Sendable {
     var statistics: Statistics {
         read { state in
             Statistics(
-                counters: state.counters, lastStep: state.live?.lastStep ?? .min,
+                counters: state.counters, lastStep: lastStep,
                 historyBytes: state.chains.reduce(0) { $0 + $1.reservedByteCount },
                 subjects: state.live?.decoder.layout.subjectCount ?? 0)
         }
@@ -231,7 +232,13 @@ final class NodeModel: @unchecked Sendable {
 
     /// Drops what is older than the window although no frame comes any more.
     func trim(now: Int64) throws(WireError) {
-        try lock.withLock { () throws(WireError) in try state.trim(now: now, configuration) }
+        try lock.withLock { () throws(WireError) in
+            for chain in state.chains {
+                try chain.dropFrames(before: now &- configuration.window)
+            }
+            let gone = try state.trim(now: now, configuration)
+            podNodes.remove(gone, from: self)
+        }
     }
 }
 
@@ -243,13 +250,15 @@ extension NodeModel.State {
     }
 
     /// Brings a chain's decoder and subjects to the next frame.
+    ///
+    /// - Parameter met: called with the UID of a pod for each subject of one that is added.
     mutating func decode(
-        _ payload: UnsafeRawBufferPointer, in chain: OpenChain
+        _ payload: UnsafeRawBufferPointer, in chain: OpenChain, met: (String) -> Void
     ) throws(WireError) -> FrameHeader {
         for record in pending {
             for change in record.changes {
                 try chain.decoder.apply(change)
-                note(change, in: chain)
+                if let pod = note(change, in: chain) { met(pod) }
             }
         }
         let header = try chain.decoder.decode(payload)
@@ -260,8 +269,11 @@ extension NodeModel.State {
     }
 
     mutating func beginChain(_ id: ChainID, _ configuration: ModelConfiguration) {
-        openChains.removeAll { $0.id == id }
-        while openChains.count >= configuration.openChains { openChains.removeFirst() }
+        endChains { $0.id == id }
+        while openChains.count >= configuration.openChains {
+            openChains[0].end()
+            openChains.removeFirst()
+        }
         let history = HistoryChain(
             runID: runID, number: nextChainNumber, firstSequence: id,
             limits: configuration.limits)
@@ -277,43 +289,67 @@ extension NodeModel.State {
         return chain
     }
 
-    /// Keeps the subjects in step with a change that the decoder took.
-    mutating func note(_ change: SubjectChange, in chain: OpenChain) {
-        switch change {
-        case .schema: break
-        case .remove(let slot): chain.clear(slot)
-        case .add(let slot, let number, let subject):
-            let schema = chain.decoder.layout.schema(number) ?? Schema([])
-            let parent = subject.parent.flatMap { chain.subject(in: $0)?.record }
-            let identity = SubjectRecord.Identity(
-                subject: subject, schema: schema, parent: parent)
-            let record =
-                records[identity]
-                ?? SubjectRecord(subject: subject, schema: schema, parent: parent)
-            records[identity] = record
-            chain.place(record, in: slot, schema: number)
+    /// No frame will be added to these chains; their history stays.
+    mutating func endChains(where isEnded: (OpenChain) -> Bool) {
+        openChains.removeAll { chain in
+            guard isEnded(chain) else { return false }
+            chain.end()
+            return true
         }
     }
 
-    /// Forgets what is older than the window. At most once a minute of frames: it looks at every
+    /// Keeps the subjects in step with a change that the decoder took.
+    ///
+    /// - Returns: the pod's UID when a pod or a container was added.
+    mutating func note(_ change: SubjectChange, in chain: OpenChain) -> String? {
+        switch change {
+        case .schema: return nil
+        case .remove(let slot):
+            chain.clear(slot)
+            return nil
+        case .add(let slot, let number, var subject):
+            let schema = chain.decoder.layout.schema(number) ?? Schema([])
+            let parent = subject.parent.flatMap { chain.record(in: $0) }
+            subject.attributes = attributes.shared(subject, with: parent)
+            let record = records.record(of: subject, schema: schema, parent: parent)
+            chain.place(record, in: slot, schema: number)
+            return subject.attributes[.podUID]
+        }
+    }
+
+    /// Forgets what is older than the window. About once a minute of frames: it looks at every
     /// subject.
-    mutating func trim(now: Int64, _ configuration: ModelConfiguration) throws(WireError) {
-        guard lastTrim == .min || now &- lastTrim >= min(60_000, configuration.window / 10) else {
-            return
-        }
-        lastTrim = now
+    ///
+    /// - Returns: UIDs of pods of which nothing is left.
+    mutating func trim(
+        now: Int64, _ configuration: ModelConfiguration
+    ) throws(WireError) -> [String] {
+        let interval = max(1, min(60_000, configuration.window / 10))
+        let time = (now &+ trimPhase % interval) / interval
+        guard time > lastTrim else { return [] }
+        lastTrim = time
         let horizon = now &- configuration.window
-        for chain in chains { try chain.dropFrames(before: horizon) }
         let open = Set(openChains.map(\.history.number))
+        for chain in chains where !open.contains(chain.number) {
+            try chain.dropFrames(before: horizon)
+        }
         let ended = chains.filter { !open.contains($0.number) && $0.lastStep < horizon }
-        for chain in ended {
-            for record in records.values { record.forget(chain: chain.number) }
-        }
+        for chain in ended { records.visit { $0.forget(chain: chain.number) } }
         chains.removeAll { chain in ended.contains { $0 === chain } }
-        let liveRecords = Set(
-            openChains.flatMap { $0.live.compactMap { $0.map { ObjectIdentifier($0.record) } } })
-        records = records.filter {
-            $0.value.lastStep >= horizon || liveRecords.contains(ObjectIdentifier($0.value))
+        var kept = Set<ObjectIdentifier>()
+        for chain in openChains {
+            for record in chain.liveRecords { kept.insert(ObjectIdentifier(record)) }
         }
+        let gone = records.removeAll { record in
+            record.lastStep < horizon && !kept.contains(ObjectIdentifier(record))
+        }
+        guard !gone.isEmpty else { return [] }
+        let candidates = Set(gone.compactMap { $0.subject.attributes[.podUID] })
+        guard !candidates.isEmpty else { return [] }
+        var left = candidates
+        records.visit { record in
+            if let uid = record.subject.attributes[.podUID] { left.remove(uid) }
+        }
+        return Array(left)
     }
 }

@@ -6,16 +6,38 @@ final class OpenChain {
     let id: ChainID
     let decoder: FrameDecoder
     let history: HistoryChain
-    /// By slot.
-    private(set) var live: [LiveSubject?] = []
-    private var plans: [SchemaNumber: Rates.Plan] = [:]
     /// The frame that can be decoded next.
     var nextSequence: UInt64
+    let readings = RateTable()
+    private(set) var plans: [Rates.Plan] = []
+    private var planNumbers: [SchemaNumber: Int] = [:]
+    /// By slot.
+    private var occupants: [Occupant?] = []
+    private var isOutdated = true
+    /// The live subjects in the order of their slots, as of the last `update`.
+    private(set) var rows: [LiveRow] = []
+    /// The pods that they belong to.
+    private(set) var pods: [SubjectRecord] = []
 
-    /// A subject in a slot.
-    struct LiveSubject {
+    /// What a frame's row is and where its figures go: all that the ingest path needs, side by side.
+    struct LiveRow {
+        let slot: Slot
+        /// Index into `plans`.
+        let plan: Int32
+        /// Of the subject's part of `readings`.
+        let offset: Int32
+        /// Index into `pods`, -1 for what is in none.
+        let pod: Int32
+        /// The pod itself, not a part of it.
+        let isPod: Bool
+        /// When the subject started, milliseconds since the epoch, 0 if unknown.
+        let start: Int64
+    }
+
+    private struct Occupant {
         let record: SubjectRecord
-        let plan: Rates.Plan
+        let plan: Int32
+        let offset: Int32
     }
 
     init(id: ChainID, history: HistoryChain, limits: WireLimits) {
@@ -28,32 +50,78 @@ final class OpenChain {
     /// The step of its newest frame, `Int64.min` before the first.
     var lastStep: Int64 { decoder.header?.stepMilliseconds ?? .min }
 
-    func subject(in slot: Slot) -> LiveSubject? {
-        Int(slot) < live.count ? live[Int(slot)] : nil
+    func record(in slot: Slot) -> SubjectRecord? {
+        Int(slot) < occupants.count ? occupants[Int(slot)]?.record : nil
+    }
+
+    /// The subjects that are in a slot now.
+    var liveRecords: some Sequence<SubjectRecord> {
+        occupants.lazy.compactMap { $0?.record }
     }
 
     func place(_ record: SubjectRecord, in slot: Slot, schema: SchemaNumber) {
-        while live.count <= Int(slot) { live.append(nil) }
-        let plan = plans[schema] ?? Rates.Plan(record.schema)
-        plans[schema] = plan
-        live[Int(slot)] = LiveSubject(record: record, plan: plan)
-        record.enter(chain: history.number, slot: slot, firstSequence: nextSequence)
+        while occupants.count <= Int(slot) { occupants.append(nil) }
+        let plan = plan(of: schema, record.schema)
+        let counters = plans[plan].counters.count
+        let offset = readings.take(counters: counters)
+        if let before = record.readings {
+            readings.copy(from: before, record.readingsOffset, to: offset, counters: counters)
+        }
+        occupants[Int(slot)] = Occupant(
+            record: record, plan: Int32(plan), offset: Int32(offset))
+        record.enter(
+            chain: history.number, slot: slot, firstSequence: nextSequence, readings: readings,
+            offset: offset)
+        isOutdated = true
+    }
+
+    private func plan(of number: SchemaNumber, _ schema: Schema) -> Int {
+        if let plan = planNumbers[number] { return plan }
+        plans.append(Rates.Plan(schema))
+        planNumbers[number] = plans.count - 1
+        return plans.count - 1
     }
 
     func clear(_ slot: Slot) {
-        guard let subject = subject(in: slot) else { return }
-        subject.record.leave(
-            chain: history.number, slot: slot, lastSequence: nextSequence &- 1)
-        live[Int(slot)] = nil
+        guard Int(slot) < occupants.count, let occupant = occupants[Int(slot)] else { return }
+        occupant.record.leave(
+            chain: history.number, slot: slot, lastSequence: nextSequence &- 1, lastStep: lastStep)
+        let counters = plans[Int(occupant.plan)].counters.count
+        occupant.record.keepReadings(of: readings, Int(occupant.offset), counters: counters)
+        readings.giveBack(Int(occupant.offset), counters: counters)
+        occupants[Int(slot)] = nil
+        isOutdated = true
     }
 
-    /// The subjects that the newest frame has values of.
-    func forEachRow(_ body: (Slot, LiveSubject, UnsafeBufferPointer<Int64>) -> Void) {
-        for index in live.indices {
-            guard let subject = live[index], let row = decoder.row(of: Slot(index)) else {
-                continue
+    /// Tells the subjects that no frame will come any more.
+    func end() {
+        for record in liveRecords { record.noteEnd(lastStep: lastStep) }
+    }
+
+    /// Brings `rows` and `pods` up to the dictionary; returns whether anything had changed.
+    func update() -> Bool {
+        guard isOutdated else { return false }
+        isOutdated = false
+        rows.removeAll(keepingCapacity: true)
+        pods.removeAll(keepingCapacity: true)
+        var podIndices: [ObjectIdentifier: Int32] = [:]
+        for (slot, occupant) in occupants.enumerated() {
+            guard let occupant else { continue }
+            var podIndex: Int32 = -1
+            let pod = occupant.record.pod
+            if let pod {
+                podIndex = podIndices[ObjectIdentifier(pod)] ?? Int32(pods.count)
+                if Int(podIndex) == pods.count {
+                    pods.append(pod)
+                    podIndices[ObjectIdentifier(pod)] = podIndex
+                }
             }
-            body(Slot(index), subject, row)
+            rows.append(
+                LiveRow(
+                    slot: Slot(slot), plan: occupant.plan, offset: occupant.offset, pod: podIndex,
+                    isPod: occupant.record === pod,
+                    start: occupant.record.subject.startTimeMilliseconds))
         }
+        return true
     }
 }

@@ -45,6 +45,13 @@ enum Rates {
     static func rate(
         _ metric: MetricID, now: Reading, before: Reading?, start: Int64, oldest: Int64
     ) -> Double? {
+        rate(
+            isCPU: metric == .cpuUsageRate, now: now, before: before, start: start, oldest: oldest)
+    }
+
+    fileprivate static func rate(
+        isCPU: Bool, now: Reading, before: Reading?, start: Int64, oldest: Int64
+    ) -> Double? {
         let from: Reading
         if let before {
             from = before
@@ -56,90 +63,97 @@ enum Rates {
         let milliseconds = now.time &- from.time
         let (change, overflow) = now.value.subtractingReportingOverflow(from.value)
         guard milliseconds > 0, change >= 0, !overflow else { return nil }
-        if metric == .cpuUsageRate {
+        if isCPU {
             // Nanoseconds over milliseconds are millionths of a core; a thousand of them a millicore.
             return Double(change / milliseconds / 1_000)
         }
         return Double(change) * 1_000 / Double(milliseconds)
     }
 
-    /// A subject's counters at its newest cycle, and the rates there.
-    struct State {
-        /// When the counters were read, `Int64.min` before the first time.
-        var time: Int64 = .min
-        /// The cycle, milliseconds since the epoch.
-        var cycle: Int64 = .min
-        /// By `Plan.columns`.
-        var counters: [Int64] = []
-        /// By `Plan.columns`; `nan` where there is none.
-        var rates: [Double] = []
-    }
-
-    /// Which columns of a schema have rates: worked out once per schema.
+    /// Which columns of a schema have rates, and which of its figures the roll-ups add up: worked out
+    /// once per schema.
     struct Plan {
-        let columns: [(column: Int, rate: MetricID)]
-        let readOffsetColumn: Int?
-        /// Where each of the roll-ups' metrics comes from, for those that the schema has.
-        let sums: [(index: Int, source: Source)]
+        /// Columns of the counters and their rates.
+        let counters: [Counter]
+        /// Column of the read offset, -1 for none.
+        let readOffsetColumn: Int
+        /// Columns of the gauges that are added up.
+        let gauges: [Gauge]
 
-        enum Source {
-            case column(Int)
-            /// Index into `columns`.
-            case rate(Int)
+        struct Counter: Sendable {
+            let column: Int
+            let isCPU: Bool
+            /// Index of the rate in `RollUps.metrics`, -1 where it is not added up.
+            let sum: Int
+        }
+
+        struct Gauge: Sendable {
+            let column: Int
+            /// Index in `RollUps.metrics`.
+            let sum: Int
         }
 
         init(_ schema: Schema) {
-            columns = pairs.compactMap { pair in
-                schema.column(of: pair.counter).map { ($0, pair.rate) }
+            counters = pairs.compactMap { pair in
+                schema.column(of: pair.counter).map {
+                    Counter(
+                        column: $0, isCPU: pair.rate == .cpuUsageRate,
+                        sum: RollUps.metrics.firstIndex(of: pair.rate) ?? -1)
+                }
             }
-            readOffsetColumn = schema.column(of: .readOffset)
-            let rates = columns.map(\.rate)
-            sums = RollUps.metrics.enumerated().compactMap { index, metric in
-                if let column = schema.column(of: metric) { return (index, .column(column)) }
-                return rates.firstIndex(of: metric).map { (index, .rate($0)) }
+            readOffsetColumn = schema.column(of: .readOffset) ?? -1
+            gauges = RollUps.metrics.enumerated().compactMap { index, metric in
+                schema.column(of: metric).map { Gauge(column: $0, sum: index) }
             }
         }
 
-        /// When the subject of this row was read, milliseconds since the epoch.
-        func readTime(_ header: FrameHeader, _ row: UnsafeBufferPointer<Int64>) -> Int64 {
-            let base = header.stepMilliseconds &+ header.readDelayMilliseconds
-            guard let readOffsetColumn else { return base }
-            return base &+ row[readOffsetColumn]
-        }
-
-        /// Moves a subject's state on to the cycle of this frame.
+        /// Moves a subject's readings on to those of a row.
+        ///
+        /// - Parameters:
+        ///   - part: the subject's part of a `RateTable`.
+        ///   - readTime: of the frame, milliseconds since the epoch.
+        ///   - start: when the subject started, milliseconds since the epoch, 0 if unknown.
+        ///   - oldest: see `Rates.rate`.
+        @inline(__always)
         func advance(
-            _ state: inout State, cycle: Int64, header: FrameHeader,
-            row: UnsafeBufferPointer<Int64>,
-            start: Int64, resolution: Int64
+            _ part: UnsafeMutablePointer<Int64>, row: UnsafeBufferPointer<Int64>,
+            readTime: Int64, start: Int64, resolution: Int64
         ) {
-            let time = readTime(header, row)
-            let isFirst = state.time == .min
-            if state.counters.isEmpty, !columns.isEmpty {
-                state.counters = [Int64](repeating: 0, count: columns.count)
-                state.rates = [Double](repeating: .nan, count: columns.count)
+            let time = readOffsetColumn < 0 ? readTime : readTime &+ row[readOffsetColumn]
+            let count = counters.count
+            let before = part[0]
+            let milliseconds = time &- before
+            for index in 0..<count {
+                let counter = counters[index]
+                let value = row[counter.column]
+                let rate: Double
+                if before != RateTable.never, milliseconds > 0, value == part[1 &+ index] {
+                    rate = 0
+                } else {
+                    rate =
+                        Rates.rate(
+                            isCPU: counter.isCPU, now: Reading(time: time, value: value),
+                            before: before == RateTable.never
+                                ? nil : Reading(time: before, value: part[1 &+ index]),
+                            start: start, oldest: time &- 2 &* resolution) ?? .nan
+                }
+                part[1 &+ index] = value
+                part[1 &+ count &+ index] = Int64(bitPattern: rate.bitPattern)
             }
-            for (index, item) in columns.enumerated() {
-                let now = Reading(time: time, value: row[item.column])
-                let before =
-                    isFirst ? nil : Reading(time: state.time, value: state.counters[index])
-                state.rates[index] =
-                    Rates.rate(
-                        item.rate, now: now, before: before, start: start,
-                        oldest: time &- 2 &* resolution) ?? .nan
-                state.counters[index] = now.value
-            }
-            state.time = time
-            state.cycle = cycle
+            part[0] = time
         }
 
-        /// A gauge or rate for the roll-ups; `nan` where there is none this cycle.
-        func value(
-            _ source: Source, row: UnsafeBufferPointer<Int64>, state: State
-        ) -> Double {
-            switch source {
-            case .column(let column): Double(row[column])
-            case .rate(let index): index < state.rates.count ? state.rates[index] : .nan
+        /// Adds the subject's figures to what is rolled up.
+        @inline(__always)
+        func add(
+            _ part: UnsafeMutablePointer<Int64>, _ row: UnsafeBufferPointer<Int64>,
+            to sums: inout RollUpRow
+        ) {
+            for gauge in gauges { sums.add(Double(row[gauge.column]), at: gauge.sum) }
+            let rates = part + 1 + counters.count
+            for index in counters.indices where counters[index].sum >= 0 {
+                let rate = Double(bitPattern: UInt64(bitPattern: rates[index]))
+                if !rate.isNaN { sums.add(rate, at: counters[index].sum) }
             }
         }
     }

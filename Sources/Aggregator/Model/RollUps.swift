@@ -14,32 +14,51 @@ final class RollUps: Sendable {
     ]
 
     private let configuration: ModelConfiguration
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     private struct State {
-        var cluster = CycleSeries()
-        var namespaces: [String: CycleSeries] = [:]
-        var reportingNodes = CycleSeries()
+        let cluster: RollUpSeries
+        var namespaces: [String: RollUpSeries] = [:]
+        var reportingNodes = CycleCounts()
         var newestCycle: Int64 = .min
     }
 
-    init(configuration: ModelConfiguration) { self.configuration = configuration }
-
-    private var cycleCount: Int {
-        Int(configuration.window / configuration.resolution) + 2
+    init(configuration: ModelConfiguration) {
+        precondition(Self.metrics.count == RollUpRow.width)
+        self.configuration = configuration
+        state = Mutex(State(cluster: RollUpSeries(namespace: "")))
     }
 
-    /// Adds one node's sums of one cycle. `nan` stands for a metric that no pod had.
-    func add(cycle: Int64, sums: [String: [Double]]) {
+    /// Cycles that are kept.
+    var cycleCount: Int { Int(configuration.window / configuration.resolution) + 2 }
+
+    /// The namespace's series, to be added to; whoever adds keeps it.
+    func series(of namespace: String) -> RollUpSeries {
+        state.withLock { state in
+            if let series = state.namespaces[namespace] { return series }
+            let series = RollUpSeries(namespace: namespace)
+            state.namespaces[namespace] = series
+            return series
+        }
+    }
+
+    /// Adds one node's sums of one cycle: a row for each of these namespaces, empty for one that has
+    /// no pod there any more.
+    func add(
+        cycle: Int64, _ namespaces: [RollUpSeries], _ rows: UnsafeBufferPointer<RollUpRow>
+    ) {
         let index = cycle / configuration.resolution
-        let (count, width) = (cycleCount, Self.metrics.count)
+        let count = cycleCount
         state.withLock { state in
             state.newestCycle = max(state.newestCycle, cycle)
-            state.reportingNodes.add([1], at: index, cycles: count, width: 1)
-            for (namespace, values) in sums {
-                state.namespaces[namespace, default: CycleSeries()]
-                    .add(values, at: index, cycles: count, width: width)
-                state.cluster.add(values, at: index, cycles: count, width: width)
+            state.reportingNodes.add(at: index, cycles: count)
+            for (series, row) in zip(namespaces, rows) where row.present != 0 {
+                if series.isForgotten {
+                    series.isForgotten = false
+                    state.namespaces[series.namespace] = series
+                }
+                series.add(row, at: index, cycles: count)
+                state.cluster.add(row, at: index, cycles: count)
             }
         }
     }
@@ -55,8 +74,7 @@ final class RollUps: Sendable {
         let resolution = configuration.resolution
         return state.withLock { state in
             let series = namespace.map { state.namespaces[$0] } ?? state.cluster
-            return series?.points(column: column, width: Self.metrics.count)
-                .map { ($0.index * resolution, $0.value) } ?? []
+            return series?.points(column: column).map { ($0.index * resolution, $0.value) } ?? []
         }
     }
 
@@ -64,57 +82,104 @@ final class RollUps: Sendable {
     var reportingNodes: [(cycle: Int64, count: Int)] {
         let resolution = configuration.resolution
         return state.withLock {
-            $0.reportingNodes.points(column: 0, width: 1)
-                .map { ($0.index * resolution, Int($0.value)) }
+            $0.reportingNodes.counts.map { ($0.index * resolution, $0.count) }
         }
     }
 
     /// Namespaces with a pod in the window.
-    var namespaces: [String] { state.withLock { Array($0.namespaces.keys) } }
+    var namespaces: [String] {
+        state.withLock { $0.namespaces.filter { $0.value.newestIndex != .min }.map(\.key) }
+    }
 
     /// Forgets namespaces whose last cycle is older than the window.
     func trim(now: Int64) {
         let oldest = (now &- configuration.window) / configuration.resolution
         state.withLock { state in
-            state.namespaces = state.namespaces.filter { $0.value.newestIndex >= oldest }
+            for (name, series) in state.namespaces where series.newestIndex < oldest {
+                series.isForgotten = true
+                series.removeAll()
+                state.namespaces[name] = nil
+            }
         }
     }
 }
 
-/// A ring of rows by cycle number; rows of older cycles are overwritten.
-private struct CycleSeries {
+/// The sums of a namespace: a ring of rows by cycle number; rows of older cycles are overwritten.
+///
+/// A reference, so that each node keeps those of its own pods. Used under the lock of `RollUps`.
+final class RollUpSeries: @unchecked Sendable {
+    let namespace: String
+    fileprivate var isForgotten = false
     private var stamps: [Int64] = []
-    private var values: [Double] = []
-    private(set) var newestIndex: Int64 = .min
+    private var rows: [RollUpRow] = []
+    fileprivate private(set) var newestIndex: Int64 = .min
 
-    mutating func add(_ row: [Double], at index: Int64, cycles: Int, width: Int) {
+    fileprivate init(namespace: String) { self.namespace = namespace }
+
+    fileprivate func removeAll() {
+        stamps = []
+        rows = []
+        newestIndex = .min
+    }
+
+    fileprivate func add(_ row: RollUpRow, at index: Int64, cycles: Int) {
         if stamps.isEmpty {
             stamps = [Int64](repeating: .min, count: cycles)
-            values = [Double](repeating: .nan, count: cycles * width)
+            rows = [RollUpRow](repeating: RollUpRow(), count: cycles)
         }
         guard newestIndex == .min || index > newestIndex - Int64(cycles) else { return }
         newestIndex = max(newestIndex, index)
-        let place = Int(((index % Int64(cycles)) + Int64(cycles)) % Int64(cycles))
-        let start = place * width
+        let place = ringPlace(index, cycles)
         if stamps[place] != index {
             stamps[place] = index
-            for column in 0..<width { values[start + column] = .nan }
+            rows[place] = RollUpRow()
         }
-        for column in 0..<width where !row[column].isNaN {
-            let old = values[start + column]
-            values[start + column] = (old.isNaN ? 0 : old) + row[column]
-        }
+        rows[place].add(row, else: RollUpRow())
     }
 
-    func points(column: Int, width: Int) -> [(index: Int64, value: Double)] {
+    fileprivate func points(column: Int) -> [(index: Int64, value: Double)] {
         var found: [(index: Int64, value: Double)] = []
         for place in stamps.indices {
-            let (index, value) = (stamps[place], values[place * width + column])
-            guard index != .min, index > newestIndex - Int64(stamps.count), !value.isNaN else {
-                continue
-            }
-            found.append((index, value))
+            let index = stamps[place]
+            guard index != .min, index > newestIndex - Int64(stamps.count),
+                rows[place].present & 1 << UInt32(column) != 0
+            else { continue }
+            found.append((index, rows[place][column]))
         }
         return found.sorted { $0.index < $1.index }
     }
+}
+
+/// A count for each of the last cycles.
+private struct CycleCounts {
+    private var stamps: [Int64] = []
+    private var values: [Int] = []
+    private var newestIndex: Int64 = .min
+
+    mutating func add(at index: Int64, cycles: Int) {
+        if stamps.isEmpty {
+            stamps = [Int64](repeating: .min, count: cycles)
+            values = [Int](repeating: 0, count: cycles)
+        }
+        guard newestIndex == .min || index > newestIndex - Int64(cycles) else { return }
+        newestIndex = max(newestIndex, index)
+        let place = ringPlace(index, cycles)
+        if stamps[place] != index {
+            stamps[place] = index
+            values[place] = 0
+        }
+        values[place] += 1
+    }
+
+    var counts: [(index: Int64, count: Int)] {
+        zip(stamps, values).filter {
+            $0.0 != .min && $0.0 > newestIndex - Int64(stamps.count)
+        }.map { ($0.0, $0.1) }.sorted { $0.0 < $1.0 }
+    }
+}
+
+/// Where a cycle is in a ring of so many.
+private func ringPlace(_ index: Int64, _ cycles: Int) -> Int {
+    let count = Int64(cycles)
+    return Int(((index % count) + count) % count)
 }

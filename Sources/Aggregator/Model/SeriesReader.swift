@@ -58,7 +58,7 @@ struct SeriesReader {
                 }
             }
             guard !places.isEmpty else { return nil }
-            let slots = chain.slotsAtBase(of: places.map(\.1))
+            let slots = chain.slots(of: places.map(\.1))
             return Visit(snapshot: chain.snapshot(wanting: slots), places: places)
         }
     }
@@ -68,9 +68,8 @@ struct SeriesReader {
     ) throws(WireError) {
         let configuration = node.configuration
         try visit.snapshot.replay(
-            changed: { change, sequence in
-                guard case .add(let slot, _, _) = change else { return false }
-                return visit.places.contains {
+            changed: { slot, sequence in
+                visit.places.contains {
                     $0.place.slot == slot && $0.place.firstSequence == sequence
                 }
             },

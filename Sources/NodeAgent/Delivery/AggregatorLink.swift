@@ -20,8 +20,7 @@ final class AggregatorLink: StreamConnectionDelegate {
     private let limited = LimitedDiagnostics()
 
     struct Options {
-        /// Connections to other machines may be unencrypted.
-        var isInsecure: Bool
+        var security: DeliverySecurity
         /// What to do when something was received.
         var received: () -> Void
     }
@@ -103,12 +102,7 @@ final class AggregatorLink: StreamConnectionDelegate {
     }
 
     private func found(_ addresses: [SocketAddress]) {
-        untried = addresses.filter { $0.isLoopback || options.isInsecure }.reversed()
-        guard !untried.isEmpty else {
-            return failed(
-                "\(addresses[0]) is another machine and the connection would be unencrypted; give "
-                    + "--insecure-ingest if the network is trusted")
-        }
+        untried = addresses.reversed()
         tryNext("no address")
     }
 
@@ -118,7 +112,7 @@ final class AggregatorLink: StreamConnectionDelegate {
         let now = now
         outbox.withDelivery(index) { state, _ in state.nextAddress(now: now) }
         do throws(TransportError) {
-            let stream = try SocketStream(connectingTo: next)
+            let stream = try options.security.stream(to: next, of: address)
             let connection = StreamConnection(
                 stream, loop: loop, inputByteCountMax: DeliveryState.answerByteLimit + 16,
                 outputByteCountMax: Self.outputByteCountMax, delegate: self)

@@ -195,6 +195,7 @@ final class RingSpool {
     }
 
     static func encode(_ outbox: Outbox, _ runID: [UInt8], names: [String]) -> [UInt8] {
+        precondition(names.count == outbox.deliveries.count, "a name for each aggregator")
         let ring = outbox.ring
         var bytes = magic
         bytes.reserveCapacity(ring.byteCount + 65_536)

@@ -22,8 +22,10 @@ struct SendPlan {
     private(set) var backlog: [Lane] = []
     /// Frames to be declared lost.
     private(set) var gaps: [SequenceRange] = []
-    /// The chain that the receiver takes records for.
-    private var selected: ChainID?
+    /// The chains that the receiver has open, in the order of their last selection; the last one takes
+    /// records once it was selected on this connection.
+    private var open: [ChainID] = []
+    private var hasSelected = false
     private let catchUpByteCount: Int
     private let recordByteCountMax: Int
 
@@ -40,6 +42,7 @@ struct SendPlan {
         after welcome: Welcome, ring: ResendRing, acknowledged: SequenceSet, catchUpByteCount: Int
     ) {
         self.catchUpByteCount = catchUpByteCount
+        open = welcome.chains.map(\.id).suffix(ChainSelection.openMax)
         recordByteCountMax =
             welcome.recordBytes == 0 ? .max : Int(clamping: welcome.recordBytes)
         if ring.oldest > 1 {
@@ -182,11 +185,8 @@ struct SendPlan {
                 lose(&lane, before: ring.key(atOrAfter: lane.next + 1) ?? ring.next)
                 continue
             }
-            if let chain = lane.chain, !entry.restartsDictionary {
-                if selected != chain {
-                    ChainSelection(id: chain, begins: false).encode(into: &output)
-                    selected = chain
-                }
+            if let chain = lane.chain, open.contains(chain), !entry.restartsDictionary {
+                select(chain, into: &output)
                 output.append(contentsOf: ring.records(of: lane.next))
                 lane.next += 1
                 return lane.next - 1
@@ -214,12 +214,27 @@ struct SendPlan {
     private mutating func begin(
         _ lane: inout Lane, at key: UInt64, _ ring: ResendRing, into output: inout [UInt8]
     ) {
+        // A backlog of many chains must not push the present out of the receiver's few.
+        if let present = live?.chain, open.contains(present) { select(present, into: &output) }
         ChainSelection(id: key, begins: true).encode(into: &output)
-        selected = key
+        note(key)
         ring.dictionary(at: key).encode(into: &output)
         output.append(contentsOf: ring.records(of: key, withSubjects: false))
         lane.chain = key
         lane.next = key + 1
+    }
+
+    private mutating func select(_ chain: ChainID, into output: inout [UInt8]) {
+        if hasSelected, open.last == chain { return }
+        ChainSelection(id: chain, begins: false).encode(into: &output)
+        note(chain)
+    }
+
+    private mutating func note(_ chain: ChainID) {
+        open.removeAll { $0 == chain }
+        if open.count == ChainSelection.openMax { open.removeFirst() }
+        open.append(chain)
+        hasSelected = true
     }
 
     /// Passes over frames that this receiver can never decode.

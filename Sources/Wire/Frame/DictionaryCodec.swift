@@ -1,11 +1,14 @@
 /// Dictionary records: a list of `SubjectChange`s as bytes. `docs/wire.md` has the format.
 ///
-/// Pod UIDs and container IDs, which are hexadecimal text, go as the bytes they stand for.
+/// Pod UIDs and container IDs, which are hexadecimal text, go as the bytes they stand for. A subject
+/// says only how it differs from the one added before it in the same payload.
 public enum DictionaryCodec {
     private enum Tag {
         static let schema: UInt8 = 0
         static let add: UInt8 = 1
         static let remove: UInt8 = 2
+        /// In the slot after the last one's, with its schema, kind and parent.
+        static let addNext: UInt8 = 3
     }
 
     /// How an attribute's text is coded: the low two bits of its length.
@@ -15,29 +18,55 @@ public enum DictionaryCodec {
         static let hexadecimal = 1
         /// 16 bytes: 8-4-4-4-12 lower-case hexadecimal digits with dashes.
         static let uuid = 2
+        /// The text that the subject before has for this attribute; the length is 0.
+        static let same = 3
     }
 
-    /// Appends changes. A list may be split over several payloads at any change.
+    /// The subject added last in a payload.
+    private struct Last {
+        let slot: Slot
+        let schema: SchemaNumber
+        let subject: Subject
+    }
+
+    /// Appends changes. A list may be split over several payloads at any change, and a payload may be
+    /// made of several lists.
     public static func encode(_ changes: [SubjectChange], into bytes: inout [UInt8]) {
-        for change in changes { encode(change, into: &bytes) }
+        var last: Last?
+        for change in changes { encode(change, after: &last, into: &bytes) }
     }
 
     /// Appends one change.
     public static func encode(_ change: SubjectChange, into bytes: inout [UInt8]) {
+        encode([change], into: &bytes)
+    }
+
+    private static func encode(
+        _ change: SubjectChange, after last: inout Last?, into bytes: inout [UInt8]
+    ) {
         switch change {
         case .schema(let number, let schema):
             bytes.append(Tag.schema)
             Varint.append(UInt64(number), to: &bytes)
-            Varint.append(UInt64(schema.fields.count), to: &bytes)
-            for field in schema.fields {
-                Varint.append(UInt64(field.metric), to: &bytes)
-                Varint.append(UInt64(field.granularity), to: &bytes)
-            }
+            schema.encode(into: &bytes)
         case .add(let slot, let number, let subject):
-            bytes.append(Tag.add)
-            Varint.append(UInt64(slot), to: &bytes)
-            Varint.append(UInt64(number), to: &bytes)
-            encode(subject, into: &bytes)
+            if let last, slot == last.slot &+ 1, number == last.schema,
+                subject.kind == last.subject.kind, subject.parent == last.subject.parent
+            {
+                bytes.append(Tag.addNext)
+                Varint.append(
+                    signed: subject.startTimeMilliseconds &- last.subject.startTimeMilliseconds,
+                    to: &bytes)
+            } else {
+                bytes.append(Tag.add)
+                Varint.append(UInt64(slot), to: &bytes)
+                Varint.append(UInt64(number), to: &bytes)
+                bytes.append(subject.kind.rawValue)
+                Varint.append(subject.parent.map { UInt64($0) + 1 } ?? 0, to: &bytes)
+                Varint.append(signed: subject.startTimeMilliseconds, to: &bytes)
+            }
+            encode(subject.attributes, after: last?.subject, into: &bytes)
+            last = Last(slot: slot, schema: number, subject: subject)
         case .remove(let slot):
             bytes.append(Tag.remove)
             Varint.append(UInt64(slot), to: &bytes)
@@ -53,33 +82,55 @@ public enum DictionaryCodec {
     ) throws(WireError) -> [SubjectChange] {
         var reader = ByteReader(payload)
         var changes: [SubjectChange] = []
-        while !reader.isAtEnd { changes.append(try decodeChange(&reader, limits)) }
+        var last: Last?
+        // Text that is repeated by reference counts as if it had been sent.
+        var textBytes = 0
+        while !reader.isAtEnd {
+            let change = try decodeChange(&reader, after: last, limits)
+            if case .add(let slot, let number, let subject) = change {
+                last = Last(slot: slot, schema: number, subject: subject)
+                textBytes += subject.attributes.values.reduce(0) { $0 + $1.utf8.count }
+                guard textBytes <= limits.dictionaryBytes else {
+                    throw .limitExceeded(
+                        what: "dictionary bytes", actual: textBytes,
+                        limit: limits.dictionaryBytes)
+                }
+            }
+            changes.append(change)
+        }
         return changes
     }
 
     private static func decodeChange(
-        _ reader: inout ByteReader, _ limits: WireLimits
+        _ reader: inout ByteReader, after last: Last?, _ limits: WireLimits
     ) throws(WireError) -> SubjectChange {
         let start = reader.offset
         switch try reader.byte() {
         case Tag.schema:
             let number = try schemaNumber(&reader, limits)
-            let count = try reader.count("fields of a schema", limit: limits.fieldsPerSchema)
-            var fields: [SchemaField] = []
-            for _ in 0..<count {
-                let metric = try reader.count("metric number", limit: Int(UInt16.max))
-                let granularity = try reader.count("granularity", limit: Int(UInt32.max))
-                guard granularity > 0 else {
-                    throw .malformed(what: "granularity", offset: reader.offset)
-                }
-                fields.append(
-                    SchemaField(metric: UInt16(metric), granularity: UInt32(granularity)))
-            }
-            return .schema(number, Schema(fields))
+            return .schema(number, try Schema(reading: &reader, limits: limits))
         case Tag.add:
             let slot = try self.slot(&reader, limits)
             let number = try schemaNumber(&reader, limits)
-            return .add(slot, number, try decodeSubject(&reader, limits))
+            guard let kind = SubjectKind(rawValue: try reader.byte()) else {
+                throw .malformed(what: "subject kind", offset: reader.offset - 1)
+            }
+            let parent = try reader.count("parent slot", limit: limits.subjects)
+            var subject = Subject(kind: kind, parent: parent == 0 ? nil : Slot(parent - 1))
+            subject.startTimeMilliseconds = try reader.signedVarint()
+            subject.attributes = try decodeAttributes(&reader, after: last?.subject, limits)
+            return .add(slot, number, subject)
+        case Tag.addNext:
+            guard let last else { throw .malformed(what: "dictionary change", offset: start) }
+            guard Int(last.slot) + 1 < limits.subjects else {
+                throw .limitExceeded(
+                    what: "slot", actual: Int(last.slot) + 1, limit: limits.subjects - 1)
+            }
+            var subject = Subject(kind: last.subject.kind, parent: last.subject.parent)
+            subject.startTimeMilliseconds =
+                last.subject.startTimeMilliseconds &+ (try reader.signedVarint())
+            subject.attributes = try decodeAttributes(&reader, after: last.subject, limits)
+            return .add(last.slot + 1, last.schema, subject)
         case Tag.remove:
             return .remove(try slot(&reader, limits))
         default:
@@ -99,37 +150,35 @@ public enum DictionaryCodec {
         SchemaNumber(try reader.count("schema number", limit: limits.schemas - 1))
     }
 
-    private static func encode(_ subject: Subject, into bytes: inout [UInt8]) {
-        bytes.append(subject.kind.rawValue)
-        Varint.append(subject.parent.map { UInt64($0) + 1 } ?? 0, to: &bytes)
-        Varint.append(signed: subject.startTimeMilliseconds, to: &bytes)
-        Varint.append(UInt64(subject.attributes.count), to: &bytes)
-        for (attribute, text) in subject.attributes.sorted(by: { $0.key.rawValue < $1.key.rawValue }
-        ) {
+    private static func encode(
+        _ attributes: [Subject.Attribute: String], after last: Subject?,
+        into bytes: inout [UInt8]
+    ) {
+        Varint.append(UInt64(attributes.count), to: &bytes)
+        for (attribute, text) in attributes.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
             bytes.append(attribute.rawValue)
-            encode(text, into: &bytes)
+            if last?.attributes[attribute] == text {
+                bytes.append(UInt8(TextForm.same))
+            } else {
+                encode(text, into: &bytes)
+            }
         }
     }
 
-    private static func decodeSubject(
-        _ reader: inout ByteReader, _ limits: WireLimits
-    ) throws(WireError) -> Subject {
-        guard let kind = SubjectKind(rawValue: try reader.byte()) else {
-            throw .malformed(what: "subject kind", offset: reader.offset - 1)
-        }
-        let parent = try reader.count("parent slot", limit: limits.subjects)
-        var subject = Subject(
-            kind: kind, parent: parent == 0 ? nil : Slot(parent - 1),
-            startTimeMilliseconds: try reader.signedVarint())
+    private static func decodeAttributes(
+        _ reader: inout ByteReader, after last: Subject?, _ limits: WireLimits
+    ) throws(WireError) -> [Subject.Attribute: String] {
+        var attributes: [Subject.Attribute: String] = [:]
         let count = try reader.count("attributes", limit: limits.attributesPerSubject)
         for _ in 0..<count {
             let attribute = Subject.Attribute(rawValue: try reader.byte())
-            guard subject.attributes[attribute] == nil else {
+            guard attributes[attribute] == nil else {
                 throw .malformed(what: "repeated attribute", offset: reader.offset - 1)
             }
-            subject.attributes[attribute] = try decodeText(&reader, limits)
+            attributes[attribute] = try decodeText(
+                &reader, after: last?.attributes[attribute], limits)
         }
-        return subject
+        return attributes
     }
 
     private static func encode(_ text: String, into bytes: inout [UInt8]) {
@@ -146,7 +195,7 @@ public enum DictionaryCodec {
     }
 
     private static func decodeText(
-        _ reader: inout ByteReader, _ limits: WireLimits
+        _ reader: inout ByteReader, after last: String?, _ limits: WireLimits
     ) throws(WireError) -> String {
         let code = try reader.count("attribute bytes", limit: limits.attributeBytes * 4 + 3)
         let start = reader.offset
@@ -162,6 +211,9 @@ public enum DictionaryCodec {
             text = PackedHexadecimal(raw).digits
         case TextForm.uuid where raw.count == 16:
             text = PackedHexadecimal(raw).uuid
+        case TextForm.same where raw.isEmpty:
+            guard let last else { throw .malformed(what: "text form", offset: start) }
+            text = last
         default:
             throw .malformed(what: "text form", offset: start)
         }

@@ -1,36 +1,31 @@
 /// Turns frames back into values.
 ///
 /// One decoder belongs to one thread at a time. Nothing in a payload can make it trap, read out of
-/// bounds or allocate: its memory depends on the dictionary alone, which `WireLimits` bounds.
+/// bounds or allocate: its memory depends on the dictionary alone, which `WireLimits` bounds, and
+/// its time on the dictionary and the payload's length.
 ///
 /// A decoder that threw is *stale*: some values may be the new frame's and some the last one's, so
 /// it shows none and refuses everything but a key frame.
+///
+/// A *selective* decoder decodes only the groups of 8 slots in which it is asked for one, which
+/// must be asked for before the frames that matter: see `want`.
 public final class FrameDecoder {
-    public private(set) var layout: FrameLayout
     /// The last frame's header; `nil` before the first frame.
     public private(set) var header: FrameHeader?
     /// A decode threw, and no key frame came since (or none came at all).
     public private(set) var isStale = true
 
-    private var values: FrameValues
-    private var flags: [SlotFlags] = []
-    private var context: FrameHeader.Context?
-    private let readsAll: Bool
+    private var state: FrameState
+    private let isSelective: Bool
+    /// By group of slots; only a selective decoder asks.
+    private var groups = FramePlane(zero: GroupReader.Interest())
+    /// Slots with values of the last frame or an earlier one.
+    private var hasFrame = FramePlane(zero: false)
 
-    struct SlotFlags: OptionSet {
-        let rawValue: UInt8
-        /// Added since the last frame.
-        static let isNew = SlotFlags(rawValue: 1)
-        static let isWanted = SlotFlags(rawValue: 2)
-        /// Its values are the last frame's.
-        static let isCurrent = SlotFlags(rawValue: 4)
-    }
-
-    /// - Parameter selective: decode only the slots given to `want`, and pass over the others.
+    /// - Parameter selective: decode only what is given to `want`, and pass over the rest.
     public init(limits: WireLimits = WireLimits(), selective: Bool = false) {
-        layout = FrameLayout(limits: limits)
-        values = FrameValues()
-        readsAll = !selective
+        state = FrameState(limits: limits)
+        isSelective = selective
     }
 
     /// A second decoder in the same state, with memory of its own: the base from which a reader
@@ -38,41 +33,53 @@ public final class FrameDecoder {
     ///
     /// - Parameter wanted: when given, the copy is selective and decodes only these slots.
     public init(copying other: FrameDecoder, wanting wanted: [Slot]? = nil) {
-        layout = other.layout
+        state = FrameState(copying: other.state)
         header = other.header
         isStale = other.isStale
-        values = FrameValues(copying: other.values)
-        flags = other.flags
-        context = other.context
-        readsAll = wanted == nil
+        hasFrame = FramePlane(copying: other.hasFrame)
+        groups = FramePlane(copying: other.groups)
+        isSelective = wanted != nil
         guard let wanted else { return }
-        for index in flags.indices { flags[index].remove(.isWanted) }
+        for index in 0..<groups.capacity {
+            groups.base[index].isWanted = false
+            if !other.isSelective { groups.base[index].isCurrent = true }
+        }
         for slot in wanted { want(slot) }
     }
+
+    public var layout: FrameLayout { state.layout }
 
     /// Takes a change of the dictionary, or throws and stays as it was. Rows that were handed out
     /// before are void.
     public func apply(_ change: SubjectChange) throws(WireError) {
-        let effect = try layout.apply(change)
-        switch effect {
+        switch try state.apply(change) {
         case .none: break
-        case .added(let slot, let row):
-            values.grow(to: layout.valueCapacity)
-            values.clear(row)
-            while flags.count <= Int(slot) { flags.append([]) }
-            flags[Int(slot)] = readsAll ? [.isNew, .isWanted] : [.isNew]
+        case .added(let slot, _):
+            hasFrame.grow(to: Int(slot) + 1)
+            hasFrame.base[Int(slot)] = false
+            let group = Int(slot) / LiveRow.groupSlots
+            groups.grow(to: group + 1)
+            // A group without subjects has nothing that could have been missed.
+            let first = group * LiveRow.groupSlots
+            let others = (first..<first + LiveRow.groupSlots)
+                .contains { $0 != Int(slot) && state.layout.row(of: Slot($0)) != nil }
+            if !others { groups.base[group].isCurrent = true }
         case .removed(let slot, _):
-            flags[Int(slot)] = []
+            hasFrame.base[Int(slot)] = false
         }
-        guard layout.isSparse else { return }
-        for move in layout.pack() { values.move(move) }
+        _ = state.packIfSparse()
     }
 
-    /// Asks a selective decoder for a slot. The slot has values from its first frame on if it was
-    /// added since the last frame, at once if it had them, else from the next key frame on.
+    /// Asks a selective decoder for a slot, in use or not yet.
+    ///
+    /// It then has values from the next frame on if the slot's group (8 slots from a multiple of
+    /// 8) was asked for all the time, or has no other subject; else from the next key frame on. So
+    /// ask for every slot of interest at the base or at a key frame.
     public func want(_ slot: Slot) {
-        guard layout.row(of: slot) != nil else { return }
-        flags[Int(slot)].insert(.isWanted)
+        guard Int(slot) < layout.limits.subjects else { return }
+        let group = Int(slot) / LiveRow.groupSlots
+        groups.grow(to: group + 1)
+        groups.base[group].isWanted = true
     }
 
     /// Takes the next frame.
@@ -80,30 +87,25 @@ public final class FrameDecoder {
     /// - Throws: `truncated`, `malformed`, `sequenceGap`; afterwards the decoder is stale.
     @discardableResult
     public func decode(_ payload: UnsafeRawBufferPointer) throws(WireError) -> FrameHeader {
-        var reader = ByteReader(payload)
+        var bytes = ByteReader(payload)
         let wasStale = isStale
         isStale = true
-        let header = try FrameHeader(reading: &reader, after: context)
+        let header = try FrameHeader(reading: &bytes, after: state.context)
         guard header.isKey || !wasStale else {
             throw .sequenceGap(expected: 0, actual: header.sequence)
         }
-        for index in 0..<layout.slotEnd {
-            guard let row = layout.row(of: Slot(index)), let schema = layout.schema(row.schema)
-            else { continue }
-            let isFresh = header.isKey || flags[index].contains(.isNew)
-            let isKept =
-                flags[index].contains(.isWanted)
-                && (isFresh || flags[index].contains(.isCurrent))
-            try decodeRow(row, schema, isFresh: isFresh, isKept: isKept, &reader)
-            flags[index].remove(.isNew)
-            if isKept {
-                flags[index].insert(.isCurrent)
-            } else {
-                flags[index].remove(.isCurrent)
-            }
+        state.beginFrame(isKey: header.isKey)
+        var reader = BitReader(payload, byteOffset: bytes.offset)
+        let groups = GroupReader(
+            state: state, isKey: header.isKey, hasFrame: hasFrame.base,
+            interests: isSelective ? self.groups.base : nil)
+        try groups.readAll(state, &reader)
+        guard !reader.isPastEnd else { throw .truncated(offset: payload.count) }
+        guard reader.isAtEnd else {
+            throw .malformed(what: "end of frame", offset: reader.byteOffset)
         }
-        guard reader.isAtEnd else { throw .malformed(what: "end of frame", offset: reader.offset) }
-        context = FrameHeader.Context(header, after: context)
+        state.endFrame()
+        state.context = FrameHeader.Context(header, after: state.context)
         self.header = header
         isStale = false
         return header
@@ -113,31 +115,9 @@ public final class FrameDecoder {
     /// `apply` or `decode`. `nil` for a free slot, one that was not wanted, one added since the last
     /// frame, and for all when the decoder is stale.
     public func row(of slot: Slot) -> UnsafeBufferPointer<Int64>? {
-        guard !isStale, let row = layout.row(of: slot),
-            flags[Int(slot)].contains(.isCurrent)
+        guard !isStale, let row = state.layout.row(of: slot), hasFrame.base[Int(slot)],
+            !isSelective || groups.base[Int(slot) / LiveRow.groupSlots].isCurrent
         else { return nil }
-        return UnsafeBufferPointer(values[row])
-    }
-
-    private func decodeRow(
-        _ row: FrameLayout.Row, _ schema: Schema, isFresh: Bool, isKept: Bool,
-        _ reader: inout ByteReader
-    ) throws(WireError) {
-        let map = try reader.take((row.count + 7) / 8)
-        let target = values[row]
-        if isFresh, isKept { target.update(repeating: 0) }
-        for column in 0..<row.count where map[column / 8] & (1 << UInt8(column % 8)) != 0 {
-            let code = try reader.varint()
-            let change: Int64
-            if code == 1 {
-                change = try reader.signedVarint()
-            } else if code & 1 == 0 {
-                change =
-                    Varint.unzigzag(code >> 1) &* Int64(schema.fields[column].granularity)
-            } else {
-                throw .malformed(what: "change", offset: reader.offset)
-            }
-            if isKept { target[column] &+= change }
-        }
+        return UnsafeBufferPointer(start: state.values.base + row.offset, count: row.count)
     }
 }

@@ -1,47 +1,42 @@
 /// Turns the values of a node's subjects into frames.
 ///
 /// The sampler writes into the rows; a value that it does not write stays what it was. One encoder
-/// belongs to one thread. `encode` allocates nothing but what the output buffer lacks.
+/// belongs to one thread. `encode` allocates nothing in the steady state but what the output buffer
+/// lacks.
 public final class FrameEncoder {
-    public private(set) var layout: FrameLayout
-    private var values: FrameValues
-    /// The last frame's values.
-    private var sent: FrameValues
-    private var isNew: [Bool] = []
-    private var context: FrameHeader.Context?
+    private var state: FrameState
+    /// What the next frame will say.
+    private var next: FramePlane<Int64>
+    private var scan: ChangeScan
+    private var frameBits = BitWriter()
+    private var groupBits = BitWriter()
 
     public init(limits: WireLimits = WireLimits()) {
-        layout = FrameLayout(limits: limits)
-        values = FrameValues()
-        sent = FrameValues()
+        state = FrameState(limits: limits)
+        next = FramePlane(zero: 0)
+        scan = ChangeScan()
     }
+
+    public var layout: FrameLayout { state.layout }
 
     /// Takes a change of the dictionary, or throws and stays as it was. A new subject's values are
     /// zero until written. Rows that were handed out before are void.
     public func apply(_ change: SubjectChange) throws(WireError) {
-        let effect = try layout.apply(change)
-        if case .added(let slot, let row) = effect {
-            values.grow(to: layout.valueCapacity)
-            sent.grow(to: layout.valueCapacity)
-            values.clear(row)
-            sent.clear(row)
-            while isNew.count <= Int(slot) { isNew.append(false) }
-            isNew[Int(slot)] = true
+        if case .added(_, let row) = try state.apply(change) {
+            next.grow(to: layout.valueCapacity)
+            next.clear(row.offset, row.count)
+            scan.grow(values: layout.valueCapacity, words: layout.wordCapacity)
         }
-        guard layout.isSparse else { return }
-        for move in layout.pack() {
-            values.move(move)
-            sent.move(move)
-        }
+        for move in state.packIfSparse() { next.move(move.from, move.to, move.count) }
     }
 
     /// Where the next values of a live subject go, in the order of its schema. Valid until the next
     /// `apply`; empty for a free slot.
     public func row(of slot: Slot) -> UnsafeMutableBufferPointer<Int64> {
-        guard let row = layout.row(of: slot) else {
+        guard let row = state.layout.row(of: slot) else {
             return UnsafeMutableBufferPointer(start: nil, count: 0)
         }
-        return values[row]
+        return UnsafeMutableBufferPointer(start: next.base + row.offset, count: row.count)
     }
 
     /// Appends a frame with the rows' present values.
@@ -49,42 +44,46 @@ public final class FrameEncoder {
     /// The header's sequence must be the last one's plus one unless it is a key frame; the first
     /// frame is always a key frame.
     public func encode(_ header: FrameHeader, into bytes: inout [UInt8]) {
-        precondition(header.isKey || context != nil, "the first frame must be a key frame")
-        precondition(
-            header.isKey || header.sequence == (context?.sequence ?? 0) &+ 1,
-            "frame \(header.sequence) does not follow \(context?.sequence ?? 0)")
-        header.append(to: &bytes, after: context)
-        context = FrameHeader.Context(header, after: context)
+        if !header.isKey {
+            precondition(state.context != nil, "the first frame must be a key frame")
+            let last = state.context?.sequence ?? 0
+            precondition(
+                header.sequence == last &+ 1, "frame \(header.sequence) does not follow \(last)")
+        }
+        header.append(to: &bytes, after: state.context)
+        state.beginFrame(isKey: header.isKey)
+        scan.findChanges(state, next: next.base)
+        writeGroups(isKey: header.isKey)
+        frameBits.finish(into: &bytes)
+        state.endFrame()
+        state.context = FrameHeader.Context(header, after: state.context)
+    }
 
-        for index in 0..<layout.slotEnd {
-            guard let row = layout.row(of: Slot(index)), let schema = layout.schema(row.schema)
-            else { continue }
-            let isFresh = header.isKey || isNew[index]
-            isNew[index] = false
-            encodeRow(row, schema, isFresh: isFresh, into: &bytes)
+    private func writeGroups(isKey: Bool) {
+        let rows = state.live.base
+        let end = state.live.count
+        let values = ValueWriter(state: state, scan: scan, next: next.base)
+        var first = 0
+        while first < end {
+            let group = Int(rows[first].group)
+            var next = first
+            while next < end, Int(rows[next].group) == group { next &+= 1 }
+            if isKey || next == end {
+                FlagWriter.write(first..<next, state, scan, &frameBits)
+                for index in first..<next { values.write(rows[index], state, &frameBits) }
+            } else {
+                FlagWriter.write(first..<next, state, scan, &groupBits)
+                for index in first..<next { values.write(rows[index], state, &groupBits) }
+                writeLength(group)
+                frameBits.append(taking: &groupBits)
+            }
+            first = next
         }
     }
 
-    private func encodeRow(
-        _ row: FrameLayout.Row, _ schema: Schema, isFresh: Bool, into bytes: inout [UInt8]
-    ) {
-        let next = values[row]
-        let last = sent[row]
-        if isFresh { last.update(repeating: 0) }
-        let mapStart = bytes.count
-        for _ in 0..<(row.count + 7) / 8 { bytes.append(0) }
-        for column in 0..<row.count where next[column] != last[column] {
-            bytes[mapStart + column / 8] |= 1 << UInt8(column % 8)
-            let change = next[column] &- last[column]
-            let unit = Int64(schema.fields[column].granularity)
-            let (quotient, remainder) = change.quotientAndRemainder(dividingBy: unit)
-            if remainder == 0, quotient >= Int64.min / 2, quotient <= Int64.max / 2 {
-                Varint.append(Varint.zigzag(quotient) << 1, to: &bytes)
-            } else {
-                bytes.append(1)
-                Varint.append(signed: change, to: &bytes)
-            }
-            last[column] = next[column]
-        }
+    private func writeLength(_ group: Int) {
+        let model = state.groups.base[group].lengthModel
+        state.groups.base[group].length
+            .write(Int64(groupBits.bitCount), model, isPositive: true, &frameBits)
     }
 }

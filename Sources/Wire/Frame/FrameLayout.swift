@@ -11,6 +11,12 @@ public struct FrameLayout: Sendable {
         public internal(set) var offset: Int
         /// Fields of the schema.
         public let count: Int
+        /// Index of the first word of change flags in their array, which has a word for every 64
+        /// columns of a subject. Moves when the layout is packed.
+        public internal(set) var firstWord: Int
+
+        /// Words of change flags.
+        public var wordCount: Int { (count + 63) / 64 }
     }
 
     /// What the owner of the flat array has to do after a change.
@@ -28,11 +34,17 @@ public struct FrameLayout: Sendable {
         public let from: Int
         public let to: Int
         public let count: Int
+        /// The same for the words of flags.
+        public let fromWord: Int
+        public let toWord: Int
+        public let wordCount: Int
     }
 
     public let limits: WireLimits
     /// Elements that the flat array needs.
     public private(set) var valueCapacity = 0
+    /// Elements that the array of flag words needs.
+    public private(set) var wordCapacity = 0
     /// Values of the live subjects, so of one frame.
     public private(set) var valueCount = 0
     /// Live subjects.
@@ -43,8 +55,8 @@ public struct FrameLayout: Sendable {
     private var schemas: [Schema?] = []
     private var rows: [Row?] = []
     private var attributeBytes: [Int32] = []
-    /// Offsets of free rows, by width.
-    private var freeRows: [Int: [Int]] = [:]
+    /// Free rows, by width.
+    private var freeRows: [Int: [Row]] = [:]
 
     public init(limits: WireLimits = WireLimits()) {
         self.limits = limits
@@ -103,25 +115,31 @@ public struct FrameLayout: Sendable {
             .sorted { (rows[$0]?.offset ?? 0) < (rows[$1]?.offset ?? 0) }
         var moves: [Move] = []
         var end = 0
+        var endWord = 0
         for index in order {
             guard let row = rows[index] else { continue }
-            if row.offset != end {
-                moves.append(Move(from: row.offset, to: end, count: row.count))
+            if row.offset != end || row.firstWord != endWord {
+                moves.append(
+                    Move(
+                        from: row.offset, to: end, count: row.count, fromWord: row.firstWord,
+                        toWord: endWord, wordCount: row.wordCount))
                 rows[index]?.offset = end
+                rows[index]?.firstWord = endWord
             }
             end += row.count
+            endWord += row.wordCount
         }
         freeRows.removeAll()
         valueCapacity = end
+        wordCapacity = endWord
         return moves
     }
 
     private mutating func define(_ number: SchemaNumber, _ schema: Schema) throws(WireError) {
         try check("schema number", Int(number), below: limits.schemas)
         try check("fields of a schema", schema.fields.count, below: limits.fieldsPerSchema + 1)
-        guard !schema.fields.isEmpty, schema.fields.allSatisfy({ $0.granularity > 0 }) else {
-            throw .malformed(what: "schema", offset: 0)
-        }
+        try check("terms of a schema", schema.termCount, below: limits.termsPerSchema + 1)
+        guard schema.isWellFormed else { throw .malformed(what: "schema", offset: 0) }
         guard self.schema(number) == nil else { throw .schemaRedefined(number) }
         while schemas.count <= Int(number) { schemas.append(nil) }
         schemas[Int(number)] = schema
@@ -147,7 +165,7 @@ public struct FrameLayout: Sendable {
             rows.append(nil)
             attributeBytes.append(0)
         }
-        let row = Row(schema: number, offset: takeRow(count), count: count)
+        let row = takeRow(number, count)
         rows[Int(slot)] = row
         attributeBytes[Int(slot)] = Int32(bytes)
         valueCount += count
@@ -162,14 +180,20 @@ public struct FrameLayout: Sendable {
         dictionaryBytes -= Int(attributeBytes[Int(slot)])
         valueCount -= row.count
         subjectCount -= 1
-        freeRows[row.count, default: []].append(row.offset)
+        freeRows[row.count, default: []].append(row)
         return .removed(slot, row)
     }
 
-    private mutating func takeRow(_ count: Int) -> Int {
-        if let offset = freeRows[count]?.popLast() { return offset }
-        defer { valueCapacity += count }
-        return valueCapacity
+    private mutating func takeRow(_ number: SchemaNumber, _ count: Int) -> Row {
+        let free = freeRows[count]?.popLast()
+        let row = Row(
+            schema: number, offset: free?.offset ?? valueCapacity, count: count,
+            firstWord: free?.firstWord ?? wordCapacity)
+        if free == nil {
+            valueCapacity += count
+            wordCapacity += row.wordCount
+        }
+        return row
     }
 
     private func check(_ what: StaticText, _ actual: Int, below end: Int) throws(WireError) {

@@ -60,35 +60,6 @@ public struct Subject: Sendable, Equatable {
     public var containerID: String { attributes[.containerID] ?? "" }
 }
 
-/// One column of a schema.
-public struct SchemaField: Sendable, Hashable {
-    /// A catalogue number. A peer with an older catalogue keeps and forwards numbers it does not know.
-    public var metric: UInt16
-    /// Every value of this field is a multiple of it: 4,096 for pages, 10,000,000 for clock ticks in
-    /// nanoseconds. A value that is not costs more bytes; it is never wrong.
-    public var granularity: UInt32
-
-    public init(metric: UInt16, granularity: UInt32 = 1) {
-        self.metric = metric
-        self.granularity = granularity
-    }
-
-    public init(_ metric: MetricID, granularity: UInt32 = 1) {
-        self.init(metric: metric.rawValue, granularity: granularity)
-    }
-}
-
-/// The metrics of a subject, in the order of its values. Many subjects share one.
-public struct Schema: Sendable, Hashable {
-    public var fields: [SchemaField]
-    public init(_ fields: [SchemaField]) { self.fields = fields }
-
-    /// The column of a metric; `nil` where the subject does not have it.
-    public func column(of metric: MetricID) -> Int? {
-        fields.firstIndex { $0.metric == metric.rawValue }
-    }
-}
-
 /// A schema's number within an agent run.
 public typealias SchemaNumber = UInt16
 

@@ -7,6 +7,8 @@ public struct WireLimits: Sendable, Equatable {
     public var subjects = 16_384
     public var schemas = 4_096
     public var fieldsPerSchema = 512
+    /// Terms of all predictions of a schema.
+    public var termsPerSchema = 2_048
     /// Values of one frame over all subjects.
     public var valuesPerFrame = 1 << 20
     public var attributeBytes = 4_096

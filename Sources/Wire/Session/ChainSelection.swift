@@ -1,5 +1,9 @@
 /// The payload of a `chain` record: which chain the following `subjects` and `frame` records are of.
 public struct ChainSelection: Sendable, Equatable {
+    /// Chains of one run that a receiver keeps open at least. A further one takes the place of the
+    /// one that was selected the longest time ago.
+    public static let openMax = 8
+
     public var id: ChainID
     /// The chain begins here, with its whole dictionary and a key frame; what the receiver had of a
     /// chain of this number is replaced.

@@ -117,6 +117,8 @@ extension Hello {
     /// - Throws: `malformed` without a node name or with a run ID that is not 16 bytes.
     public init(decoding payload: UnsafeRawBufferPointer) throws(WireError) {
         var hello = Hello(nodeName: "", runID: [])
+        // Absent integers are 0: a hello without versions fits nobody.
+        (hello.minimumVersion, hello.maximumVersion) = (0, 0)
         try MessageFieldReader.read(payload) { (tag, value) throws(WireError) in
             switch tag {
             case Tag.minimumVersion:

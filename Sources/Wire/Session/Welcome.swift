@@ -61,6 +61,7 @@ public struct Welcome: Sendable, Equatable {
 
     public init(decoding payload: UnsafeRawBufferPointer) throws(WireError) {
         var welcome = Welcome()
+        welcome.version = 0
         try MessageFieldReader.read(payload) { (tag, value) throws(WireError) in
             switch tag {
             case 1: welcome.version = UInt8(clamping: try value.integer())

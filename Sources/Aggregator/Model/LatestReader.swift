@@ -1,0 +1,61 @@
+import Wire
+
+/// Reads the newest cycle's values where they are already: in the decoder and the rates of the chain
+/// that is being added to. No history is decoded, so this is what is right for whoever asks again
+/// and again for what is new.
+struct LatestReader {
+    let node: NodeModel
+    let resolution: Int64
+
+    /// What a question for the cycles from `start` on comes to.
+    enum Answer {
+        /// One value per term that has one, all of the same cycle.
+        case values(cycle: Int64, [Double], Family.Combination)
+        /// There is no cycle so new.
+        case nothing
+        /// Older cycles are wanted too: history has to be read.
+        case history
+    }
+
+    func read(
+        _ metric: MetricID, start: Int64, end: Int64,
+        _ pick: (NodeModel.State) -> Family.Selection
+    ) -> Answer {
+        node.read { state in
+            guard let live = state.live, let header = live.decoder.header else { return .history }
+            let cycle = header.stepMilliseconds
+            // Nothing is nearer than a cycle, and no chain has anything newer than this one.
+            guard start > cycle &- resolution, cycle % resolution == 0 else { return .history }
+            guard start <= cycle, cycle <= end else { return .nothing }
+            let selection = pick(state)
+            let time = cycle &+ header.readDelayMilliseconds
+            let values = selection.terms.compactMap {
+                value(of: $0, metric, in: live, readTime: time)
+            }
+            return .values(cycle: cycle, values, selection.combination)
+        }
+    }
+
+    private func value(
+        of term: SeriesReader.Term, _ metric: MetricID, in chain: OpenChain, readTime: Int64
+    ) -> Double? {
+        let record = term.record
+        let place = record.places.last {
+            $0.chain == chain.history.number && $0.lastSequence == .max
+        }
+        guard let place, let row = chain.decoder.row(of: place.slot) else { return nil }
+        let plan = Rates.Plan(record.schema)
+        if Rates.counter(of: metric) != nil {
+            guard record.readings === chain.readings,
+                let index = plan.counters.firstIndex(where: { $0.column == term.column })
+            else { return nil }
+            let part = chain.readings.base + record.readingsOffset
+            let bits = part[1 + plan.counters.count + index]
+            let rate = Double(bitPattern: UInt64(bitPattern: bits))
+            return rate.isNaN ? nil : rate
+        }
+        guard metric == .uptime, term.isStartTime else { return Double(row[term.column]) }
+        let offset = plan.readOffsetColumn < 0 ? 0 : row[plan.readOffsetColumn]
+        return Double(readTime &+ offset &- record.subject.startTimeMilliseconds)
+    }
+}

@@ -1,0 +1,176 @@
+import Wire
+
+/// The namespace that a pod counts to, by pod UID; `nil` while nobody knows. A pod never changes it.
+typealias NamespaceOfPod = @Sendable (String) -> String?
+
+/// Stands for the namespace of pods whose name is not known: no namespace can be called that.
+let unknownNamespace = "_unknown"
+
+/// What happens at each cycle of one node: rates move on, and the pods' figures are summed by
+/// namespace for the roll-ups. Used under the node's lock; allocates nothing while no subject comes
+/// or goes.
+///
+/// As in Heapster, a pod's own figure counts where it has one, else the sum of its containers.
+struct NodeCycle {
+    private let rollUps: RollUps
+    private let namespaceOfPod: NamespaceOfPod
+    /// The cycles that this node was counted in, so that none is counted twice.
+    private var counted: CountedCycles
+    /// The chain that `pods` and `namespaces` are of.
+    private var chainNumber = -1
+    /// By the chain's pods: index into `namespaces`, -1 while the pod's is not known.
+    private var pods: [Int32] = []
+    /// Those of this node's pods; the first stands for the unknown one.
+    private var namespaces: [RollUpSeries] = []
+    private var namespaceNumbers: [String: Int32] = [:]
+
+    init(rollUps: RollUps, namespaceOfPod: @escaping NamespaceOfPod) {
+        self.rollUps = rollUps
+        self.namespaceOfPod = namespaceOfPod
+        counted = CountedCycles(count: rollUps.cycleCount)
+    }
+
+    /// Takes a frame that closes a cycle.
+    ///
+    /// - Parameter isSummed: whether it counts for the roll-ups; rates move on in any case.
+    mutating func close(
+        _ cycle: Int64, _ header: FrameHeader, _ chain: OpenChain, resolution: Int64, isSummed: Bool
+    ) {
+        if chain.update() || chain.history.number != chainNumber { follow(chain) }
+        let podCount = max(1, chain.pods.count)
+        withUnsafeTemporaryAllocation(of: PodSums.self, capacity: podCount) { sums in
+            sums.initialize(repeating: PodSums())
+            advance(header, chain, resolution: resolution, sums)
+            guard isSummed, counted.insert(cycle / resolution) else { return }
+            lookUpNamespaces(chain)
+            add(sums, cycle: cycle)
+        }
+    }
+
+    /// A pod's figures of a cycle, by the index in `RollUps.metrics`.
+    struct PodSums {
+        /// The pod's own.
+        var own = RollUpRow()
+        /// Summed over its containers and interfaces.
+        var parts = RollUpRow()
+    }
+
+    private func advance(
+        _ header: FrameHeader, _ chain: OpenChain, resolution: Int64,
+        _ sums: UnsafeMutableBufferPointer<PodSums>
+    ) {
+        let readTime = header.stepMilliseconds &+ header.readDelayMilliseconds
+        let decoder = chain.decoder
+        let readings = chain.readings.base
+        chain.plans.withUnsafeBufferPointer { plans in
+            chain.rows.withUnsafeBufferPointer { rows in
+                for live in rows {
+                    guard let row = decoder.row(of: live.slot) else { continue }
+                    let part = readings + Int(live.offset)
+                    plans[Int(live.plan)].advance(
+                        part, row: row, readTime: readTime, start: live.start,
+                        resolution: resolution)
+                    guard live.pod >= 0 else { continue }
+                    if live.isPod {
+                        plans[Int(live.plan)].add(part, row, to: &sums[Int(live.pod)].own)
+                    } else {
+                        plans[Int(live.plan)].add(part, row, to: &sums[Int(live.pod)].parts)
+                    }
+                }
+            }
+        }
+    }
+
+    private mutating func follow(_ chain: OpenChain) {
+        chainNumber = chain.history.number
+        pods = [Int32](repeating: -1, count: chain.pods.count)
+        namespaces = [rollUps.series(of: unknownNamespace)]
+        namespaceNumbers = [:]
+    }
+
+    private mutating func lookUpNamespaces(_ chain: OpenChain) {
+        for index in pods.indices where pods[index] < 0 {
+            guard let name = namespaceOfPod(chain.pods[index].subject.podUID) else { continue }
+            let number = namespaceNumbers[name] ?? Int32(namespaces.count)
+            if Int(number) == namespaces.count {
+                namespaces.append(rollUps.series(of: name))
+                namespaceNumbers[name] = number
+            }
+            pods[index] = number
+        }
+    }
+
+    private func add(_ sums: UnsafeMutableBufferPointer<PodSums>, cycle: Int64) {
+        withUnsafeTemporaryAllocation(of: RollUpRow.self, capacity: namespaces.count) { rows in
+            rows.initialize(repeating: RollUpRow())
+            for index in pods.indices {
+                let namespace = max(0, Int(pods[index]))
+                rows[namespace].add(sums[index].own, else: sums[index].parts)
+            }
+            rollUps.add(cycle: cycle, namespaces, UnsafeBufferPointer(rows))
+        }
+    }
+}
+
+/// One value for each of `RollUps.metrics`, or none.
+struct RollUpRow {
+    /// Bit by bit: whether there is a value.
+    private(set) var present: UInt32 = 0
+    private var values = InlineArray<12, Double>(repeating: 0)
+
+    static let width = 12
+
+    subscript(index: Int) -> Double { values[index] }
+
+    @inline(__always)
+    mutating func add(_ value: Double, at index: Int) {
+        present |= 1 &<< UInt32(truncatingIfNeeded: index)
+        values[index] += value
+    }
+
+    /// Adds a row, and the other one's values where it has none.
+    @inline(__always)
+    mutating func add(_ row: RollUpRow, else other: RollUpRow) {
+        present |= row.present | other.present
+        for index in 0..<Self.width {
+            let bit: UInt32 = 1 &<< UInt32(truncatingIfNeeded: index)
+            values[index] += row.present & bit != 0 ? row.values[index] : other.values[index]
+        }
+    }
+}
+
+/// Which of the last cycles there were, by their numbers.
+struct CountedCycles {
+    private var words: [UInt64]
+    private var newest = Int64.min
+    private let count: Int64
+
+    /// - Parameter count: how many cycles back are remembered.
+    init(count: Int) {
+        self.count = Int64(count)
+        words = [UInt64](repeating: 0, count: (count + 63) / 64)
+    }
+
+    /// Returns whether the cycle is new. One that is older than what is remembered is not.
+    mutating func insert(_ cycle: Int64) -> Bool {
+        if newest == .min || cycle >= newest &+ count {
+            for index in words.indices { words[index] = 0 }
+            newest = cycle
+        }
+        guard cycle > newest &- count else { return false }
+        while newest < cycle {
+            newest &+= 1
+            let (word, bit) = place(newest)
+            words[word] &= ~bit
+        }
+        let (word, bit) = place(cycle)
+        guard words[word] & bit == 0 else { return false }
+        words[word] |= bit
+        return true
+    }
+
+    private func place(_ cycle: Int64) -> (Int, UInt64) {
+        let index = Int(((cycle % count) + count) % count)
+        return (index / 64, 1 &<< UInt64(index % 64))
+    }
+}

@@ -1,0 +1,170 @@
+/// What both ends have learnt about one column of one subject since the last key frame, in 64 bits.
+///
+/// A *change* v is what the predictions leave of a value's difference, in units of its granularity;
+/// never 0, since a change of 0 is not sent. Kept are
+///
+/// - `plain`, bits 0...11: 1 + the mean logarithm of the changes as such; 0 before the first one;
+/// - `centred`, bits 12...23: 1 + the mean logarithm of the changes less `middle`; 4,095 before the
+///   second one;
+/// - `middle`, bits 24...63, signed: where recent changes lie, half-way to each new one.
+///
+/// Whichever mean is less says how the next change is coded.
+struct SeriesState {
+    private(set) var rawValue: UInt64
+
+    init() { rawValue = 0 }
+
+    /// Distance between the two means from which on a change is coded less `middle`.
+    private static let margin = 8
+    private static let unknown = 4_095
+    private static let middleLimit: Int64 = 1 << 39 - 1
+
+    /// How the next change is coded.
+    struct Model {
+        let parameter: Int
+        let isCentred: Bool
+        let middle: Int64
+
+        /// The number that stands for a change.
+        @inline(__always)
+        func fold(_ change: Int64, isPositive: Bool) -> UInt64 {
+            if isCentred { return Varint.zigzag(change &- middle) }
+            return isPositive
+                ? UInt64(bitPattern: change &- 1) : Varint.zigzag(0 &- change) &- 1
+        }
+
+        /// Without a branch, since none of it can be foreseen.
+        @inline(__always)
+        func unfold(_ z: UInt64, isPositive: Bool) -> Int64 {
+            let centred = middle &+ Varint.unzigzag(z)
+            let either = 0 &- Varint.unzigzag(z &+ 1)
+            let positive = Int64(bitPattern: z &+ 1)
+            let plain = either ^ ((either ^ positive) & (isPositive ? -1 : 0))
+            return plain ^ ((plain ^ centred) & (isCentred ? -1 : 0))
+        }
+    }
+
+    /// - Parameters:
+    ///   - value: the value before the change.
+    ///   - isFresh: in a subject's first frame.
+    @inline(__always)
+    func model(value: Int64, unitBits: UInt8, isFresh: Bool) -> Model {
+        if rawValue == 0 {
+            return Model(
+                parameter: Self.firstParameter(value, Int(unitBits), isFresh), isCentred: false,
+                middle: 0)
+        }
+        let plain = Int(truncatingIfNeeded: rawValue & 0xFFF)
+        let centred = Int(truncatingIfNeeded: rawValue &>> 12 & 0xFFF)
+        let isCentred = centred &+ Self.margin < plain
+        let mean = (isCentred ? centred : plain) &- 1
+        return Model(
+            parameter: LogarithmicMean.parameter(mean), isCentred: isCentred,
+            middle: Int64(bitPattern: rawValue) &>> 24)
+    }
+
+    /// A first change is taken to have five eighths of the value's bits.
+    private static func firstParameter(_ value: Int64, _ unitBits: Int, _ isFresh: Bool) -> Int {
+        if isFresh { return 8 }
+        let bits = max(0, 64 &- value.magnitude.leadingZeroBitCount &- unitBits)
+        return min((bits &* 5) &>> 3, ExponentialGolomb.parameterMax)
+    }
+
+    /// Learns a change.
+    @inline(__always)
+    mutating func learn(_ change: Int64, isPositive: Bool) {
+        let plainZ =
+            isPositive && change > 0
+            ? UInt64(bitPattern: change &- 1) : Varint.zigzag(0 &- change) &- 1
+        let plainLog = LogarithmicMean.logarithm(plainZ) &+ 1
+        let clamped = min(max(change, -Self.middleLimit), Self.middleLimit)
+        if rawValue == 0 {
+            store(plain: plainLog, centred: Self.unknown, middle: clamped)
+            return
+        }
+        let middle = Int64(bitPattern: rawValue) &>> 24
+        let centredLog = LogarithmicMean.logarithm(Varint.zigzag(change &- middle)) &+ 1
+        let plain = Int(truncatingIfNeeded: rawValue & 0xFFF)
+        let centred = Int(truncatingIfNeeded: rawValue &>> 12 & 0xFFF)
+        store(
+            plain: LogarithmicMean.step(plain, to: plainLog),
+            centred: centred == Self.unknown
+                ? centredLog : LogarithmicMean.step(centred, to: centredLog),
+            middle: middle &+ (clamped &- middle) &>> 1)
+    }
+
+    @inline(__always)
+    private mutating func store(plain: Int, centred: Int, middle: Int64) {
+        rawValue =
+            UInt64(bitPattern: middle) &<< 24
+            | UInt64(truncatingIfNeeded: centred) &<< 12
+            | UInt64(truncatingIfNeeded: plain)
+    }
+}
+
+extension SeriesState {
+    /// Writes a change, not 0, and learns it.
+    ///
+    /// A change that the code at hand has no word for follows an escape: the prefix, a zero bit, and
+    /// the change in full.
+    @inline(__always)
+    mutating func write(
+        _ change: Int64, _ model: Model, isPositive: Bool, _ writer: inout BitWriter
+    ) {
+        let z = model.fold(change, isPositive: isPositive)
+        if ExponentialGolomb.fits(z, model.parameter) {
+            ExponentialGolomb.write(z, model.parameter, &writer)
+        } else {
+            Self.writeEscape(change, isRaw: false, &writer)
+        }
+        learn(change, isPositive: isPositive)
+    }
+
+    /// What `read` found.
+    enum Read {
+        case change(Int64)
+        /// Of the value itself, not in units.
+        case raw(Int64)
+    }
+
+    /// Reads what `write` or `writeEscape` wrote, and learns it unless it is raw.
+    @inline(__always)
+    mutating func read(
+        _ model: Model, isPositive: Bool, _ reader: inout BitReader
+    ) -> Read {
+        let change: Int64
+        if let z = ExponentialGolomb.read(model.parameter, &reader) {
+            change = model.unfold(z, isPositive: isPositive)
+        } else {
+            // By value, so that the reader can stay in registers.
+            let long = Self.readLong(reader)
+            reader = long.reader
+            if long.isRaw { return .raw(long.change) }
+            change = long.change
+        }
+        learn(change, isPositive: isPositive)
+        return .change(change)
+    }
+
+    /// The prefix, whether the change is raw, six bits for the number of bits less one, and the
+    /// folded change.
+    @inline(never)
+    static func writeEscape(_ change: Int64, isRaw: Bool, _ writer: inout BitWriter) {
+        let prefix = ExponentialGolomb.prefixLimit
+        writer.append((isRaw ? 1 : 0) << UInt64(prefix), count: prefix + 1)
+        let folded = Varint.zigzag(change)
+        let count = max(64 - folded.leadingZeroBitCount, 1)
+        writer.append(UInt64(count - 1), count: 6)
+        writer.appendLong(folded, count: count)
+    }
+
+    @inline(never)
+    private static func readLong(
+        _ start: BitReader
+    ) -> (change: Int64, isRaw: Bool, reader: BitReader) {
+        var reader = start
+        let isRaw = reader.bit()
+        let count = Int(truncatingIfNeeded: reader.bits(6)) &+ 1
+        return (Varint.unzigzag(reader.longBits(count)), isRaw, reader)
+    }
+}

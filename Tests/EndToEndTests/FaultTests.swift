@@ -1,0 +1,101 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// One agent delivers to an undisturbed aggregator and, at the same time, to others over connections
+/// that are cut, stalled, silenced, doubled, corrupted, throttled and refused, to one that is stopped
+/// and to one that is killed. At the end all hold the same samples.
+@Suite(.serialized) struct FaultTests {
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    @Test(.timeLimit(.minutes(3))) func everyFaultEndsWithExactlyTheSamplesThatWereTaken() throws {
+        let reference = try TestAggregator("reference", in: folder.url)
+        let faults = ["cut", "stall", "silent", "duplicate", "corrupt", "slow", "refuse"]
+        var disturbed: [TestAggregator] = []
+        var proxies: [FaultProxy] = []
+        for (index, fault) in faults.enumerated() {
+            let aggregator = try TestAggregator(fault, in: folder.url)
+            disturbed.append(aggregator)
+            proxies.append(
+                try FaultProxy(fault, target: aggregator.ingest, seed: 40 + index))
+        }
+        let stopped = try TestAggregator("stopped", in: folder.url)
+        let killed = try TestAggregator("killed", in: folder.url)
+        let agent = try RunningProgram(
+            "heapwire-agent",
+            (proxies.map(\.port) + [reference.ingest, stopped.ingest, killed.ingest])
+                .map { "--aggregator=127.0.0.1:\($0)" }
+                + ["--node-name=here", "--resolution=250ms"], in: folder.url)
+
+        Thread.sleep(forTimeInterval: 5)
+        stopped.program.signal(SIGSTOP)
+        Thread.sleep(forTimeInterval: 5)
+        killed.program.stop(SIGKILL)
+        Thread.sleep(forTimeInterval: 3)
+        try killed.startAgain()
+        Thread.sleep(forTimeInterval: 5)
+        stopped.program.signal(SIGCONT)
+        Thread.sleep(forTimeInterval: 12)
+        for proxy in proxies { try proxy.calm() }
+
+        let others = disturbed + [stopped, killed]
+        try waitUntilNearlyEqual(reference, others)
+        let status = agent.stop()
+        #expect(status == 0, "\(agent.output)")
+        let samples = try reference.own("heapwire_samples_total")
+        #expect(samples > 100 * 100, "hardly anything was sampled")
+        let expected = try reference.everything(node: "here")
+        #expect(expected.count > 20)
+        // 30 s of undisturbed cycles: the reference itself has no hole.
+        let usage = try #require(expected["/metrics/memory/usage"])
+        #expect(usage.count >= 30)
+        #expect(try seconds(usage).adjacent { $1 - $0 }.allSatisfy { $0 == 1 }, "\(usage)")
+        for other in others {
+            #expect(try other.own("heapwire_samples_total") == samples, "\(other.name)")
+            #expect(try other.own("heapwire_gap_frames_total") == 0, "\(other.name)")
+            let held = try other.everything(node: "here")
+            for (path, points) in expected where held[path] != points {
+                Issue.record("\(other.name): \(path) is \(held[path] ?? []), not \(points)")
+                break
+            }
+            #expect(held.count == expected.count, "\(other.name)")
+        }
+        for proxy in proxies {
+            #expect(try proxy.stop() > 0, "\(proxy.fault) did no harm")
+        }
+        for aggregator in others + [reference] { #expect(aggregator.program.stop() == 0) }
+    }
+
+    /// The timestamps of points, seconds since the epoch.
+    private func seconds(_ points: [String]) throws -> [Double] {
+        try points.map { point in
+            let text = String(point.prefix { $0 != " " })
+            return try #require(ISO8601DateFormatter().date(from: text)).timeIntervalSince1970
+        }
+    }
+
+    /// Waits until the others are at most a frame behind.
+    private func waitUntilNearlyEqual(
+        _ reference: TestAggregator, _ others: [TestAggregator]
+    ) throws {
+        let deadline = Date().addingTimeInterval(60)
+        var behind: [String] = ["nobody was asked"]
+        while !behind.isEmpty, Date() < deadline {
+            Thread.sleep(forTimeInterval: 1)
+            let samples = try reference.own("heapwire_samples_total")
+            behind = try others.filter {
+                try $0.own("heapwire_samples_total") < samples * 99 / 100
+            }.map(\.name)
+        }
+        #expect(behind.isEmpty, "still behind: \(behind)")
+    }
+}
+
+extension Array {
+    /// What each element and the one after it come to.
+    fileprivate func adjacent<Result>(_ body: (Element, Element) -> Result) -> [Result] {
+        zip(self, dropFirst()).map { body($0, $1) }
+    }
+}
