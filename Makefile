@@ -5,7 +5,7 @@ CONFIGURATION ?= release
 PACKAGES := zlib1g-dev libssl-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help deps run test lint build clean
+.PHONY: help deps run test test-allocations test-cgroupv2 bench-agent lint build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -21,6 +21,18 @@ run: deps ## build, start aggregator and agent on loopback, show this machine's 
 
 test: deps ## all tests (debug build)
 	@scripts/test
+
+test-allocations: deps ## the agent allocates nothing per step (a gate; builds it dynamically)
+	@scripts/test-allocations
+
+test-cgroupv2: deps ## the agent on a real cgroup v2 kernel, in QEMU (two minutes)
+	$(SWIFT) build -c release --product heapwire-agent
+	@scripts/test-cgroupv2
+
+bench-agent: deps ## the agent's cost beside a C floor, 220 containers (root)
+	$(SWIFT) build -c release --product heapwire-agent
+	$(SWIFT) build -c release --product heapwire-aggregator
+	@python3 Benchmarks/Agent/bench.py .build/release
 
 lint: ## style of every Swift file
 	$(SWIFT) format lint -s -r Package.swift Sources Tests Benchmarks

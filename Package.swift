@@ -9,6 +9,11 @@ let isFuzzing = Context.environment["HEAPWIRE_FUZZ"] != nil
 let fuzzed: [SwiftSetting] =
     isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer", "-parse-as-library"])] : []
 
+/// Allocations can be counted from outside in a dynamic executable only (`make test-allocations`).
+let agentLinkerSettings: [LinkerSetting] =
+    Context.environment["HEAPWIRE_DYNAMIC_AGENT"] == nil
+    ? [.unsafeFlags(["-static-executable"], .when(configuration: .release))] : []
+
 let package = Package(
     name: "heapwire",
     products: [
@@ -31,9 +36,7 @@ let package = Package(
         .executableTarget(
             name: "NodeAgent", dependencies: ["Wire", "WireTLS", "CLinux"], swiftSettings: strict,
             // One static file of few megabytes; sanitizers cannot link it, so release only.
-            linkerSettings: [
-                .unsafeFlags(["-static-executable"], .when(configuration: .release))
-            ]),
+            linkerSettings: agentLinkerSettings),
         .executableTarget(
             name: "Aggregator", dependencies: ["Wire", "WireTLS", "CLinux", "CZlib"],
             swiftSettings: strict),

@@ -11,6 +11,8 @@ struct AgentConfiguration {
     var roots = HostRoots()
     var groups = SampleGroups.standard
     var isPrinting = false
+    /// `--print-values`: for programs.
+    var isPrintingValues = false
     var ringBytes = 4 << 20
     var spoolDirectory: String?
     var tokenFile: String?
@@ -74,6 +76,9 @@ struct AgentConfiguration {
             "insecure-ingest", "",
             "Send frames over plain TCP to addresses other than loopback."),
         Flag("print", "", "Prints one sample of this machine as tables and exits."),
+        Flag(
+            "print-values", "",
+            "Prints one sample of this machine as lines of subject, metric and value, and exits."),
         Flag("log-level", "LEVEL", default: "info", "debug, info, warning or error."),
     ]
 
@@ -90,6 +95,7 @@ struct AgentConfiguration {
     init(_ commandLine: Wire.CommandLine) throws(AgentUsageError) {
         var line = commandLine
         isPrinting = line.bool("print")
+        isPrintingValues = line.bool("print-values")
         nodeName = line.text("node-name") ?? Self.hostName
         if nodeName.isEmpty || nodeName.utf8.count > 253 {
             line.report(
@@ -158,7 +164,7 @@ struct AgentConfiguration {
                 line.report("--aggregator: \(error)")
             }
         }
-        if aggregators.isEmpty, !isPrinting, line.texts("aggregator").isEmpty {
+        if aggregators.isEmpty, !isPrinting, !isPrintingValues, line.texts("aggregator").isEmpty {
             line.report("nowhere to send frames; give --aggregator=HOST:PORT, or --print to look")
         }
         if aggregators.count > 16 {

@@ -25,8 +25,12 @@ struct NodeAgent {
             let configuration = try AgentConfiguration(line)
             Diagnostics.setMinimumLevel(configuration.logLevel)
             let sampler = try makeSampler(configuration)
-            if configuration.isPrinting {
-                print(SamplePrinter(sampler) { usleep(1_000_000) }.text(), terminator: "")
+            if configuration.isPrinting || configuration.isPrintingValues {
+                let text =
+                    configuration.isPrintingValues
+                    ? SampleLines.text(sampler)
+                    : SamplePrinter(sampler) { usleep(1_000_000) }.text()
+                print(text, terminator: "")
                 for notice in sampler.files.takeNotices() { Diagnostics.info(notice) }
                 return 0
             }

@@ -23,7 +23,7 @@ struct SampledValues {
         for slot in registry.liveSlots {
             guard let subject = registry.subject(of: slot), let schema = registry.schema(of: slot)
             else { continue }
-            let name = Self.name(slot, registry)
+            let name = SampleLines.name(slot, registry)
             subjects[name] = subject
             let row = encoder.row(of: slot)
             for (column, field) in schema.fields.enumerated() {
@@ -35,23 +35,6 @@ struct SampledValues {
 
     subscript(subject: String, metric: String) -> Int64? {
         values[Key(subject: subject, metric: metric)]
-    }
-
-    static func name(_ slot: Slot, _ registry: SubjectRegistry) -> String {
-        guard let subject = registry.subject(of: slot) else { return "?" }
-        let owner = subject.parent.map { name($0, registry) } ?? ""
-        switch subject.kind {
-        case .node: return "node"
-        case .pod: return "pod \(subject.podUID)"
-        case .container: return "container \(subject.podUID) \(subject.containerID)"
-        case .systemContainer: return "system \(subject.name)"
-        case .networkInterface: return "\(owner) | interface \(subject.name)"
-        case .filesystem: return "\(owner) | filesystem \(subject.name)"
-        case .blockDevice: return "\(owner) | disk \(subject.name)"
-        case .hugePages: return "\(owner) | hugepages \(subject.name)"
-        case .accelerator: return "\(owner) | accelerator \(subject.name)"
-        case .agent: return "agent"
-        }
     }
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What the agent must say of a captured tree, computed independently of it.
 
-    fixture_oracle.py TREE     (a directory with proc/, sys/ and cgroup/)
+    fixture_oracle.py TREE               a directory with proc/, sys/ and cgroup/
+    fixture_oracle.py PROC SYS CGROUP    the running machine's own
 
 Prints one line per value, tab-separated: subject, metric, value. Subjects are `node`,
 `pod UID`, `container UID ID`, `system PATH`, and for their parts `OWNER | interface NAME`,
@@ -12,8 +13,7 @@ import os
 import re
 import sys
 
-TREE = sys.argv[1]
-PROC, SYS, CG = (os.path.join(TREE, d) for d in ("proc", "sys", "cgroup"))
+PROC, SYS, CG = sys.argv[1:] if len(sys.argv) == 4 else (os.path.join(sys.argv[1], d) for d in ("proc", "sys", "cgroup"))
 V2 = os.path.exists(os.path.join(CG, "cgroup.controllers"))
 UNLIMITED = 2**62
 
@@ -418,7 +418,7 @@ def hugepages(s, path):
 def pod_networks(pods, paths, host_net):
     def namespace(net):
         try:
-            return os.readlink(os.path.join(net, "../ns/net"))
+            return os.readlink(os.path.join(os.path.dirname(net), "ns/net"))
         except OSError:
             return os.stat(os.path.join(net, "dev")).st_ino
 

@@ -100,7 +100,13 @@ final class Outbox {
 
     /// Lets the ring know what every aggregator has.
     func settle() {
-        ring.settledEnd = deliveries.map { $0.settledEnd(ring) }.min() ?? ring.next
+        // No array: this is called at every step.
+        var end: UInt64?
+        for delivery in deliveries {
+            let own = delivery.settledEnd(ring)
+            end = min(end ?? own, own)
+        }
+        ring.settledEnd = end ?? ring.next
     }
 
     /// Gives access to one aggregator's state.

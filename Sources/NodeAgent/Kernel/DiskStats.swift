@@ -33,10 +33,8 @@ enum DiskStats {
         guard !text.isEmpty else { return }
         var scanner = try KernelScanner(text)
         while !scanner.isAtEnd {
-            scanner.skipBlanks()
-            let major = try scanner.decimal()
-            scanner.skipBlanks()
-            let minor = try scanner.decimal()
+            let major = try scanner.firstColumn()
+            let minor = try scanner.column()
             scanner.skipBlanks()
             let name = scanner.word()
             guard !name.isEmpty, major <= Int64(UInt32.max), minor <= Int64(UInt32.max) else {
@@ -56,27 +54,21 @@ enum DiskStats {
     private static func columns(
         _ scanner: inout KernelScanner, _ disk: inout DiskCounters
     ) throws(KernelTextError) {
-        disk.reads = try column(&scanner)
-        disk.readsMerged = try column(&scanner)
-        disk.readBytes = try column(&scanner) &* sectorBytes
-        disk.readMilliseconds = try column(&scanner)
-        disk.writes = try column(&scanner)
-        disk.writesMerged = try column(&scanner)
-        disk.writeBytes = try column(&scanner) &* sectorBytes
-        disk.writeMilliseconds = try column(&scanner)
-        disk.inFlight = try column(&scanner)
-        disk.busyMilliseconds = try column(&scanner)
-        disk.weightedMilliseconds = try column(&scanner)
+        disk.reads = try scanner.column()
+        disk.readsMerged = try scanner.column()
+        disk.readBytes = try scanner.column() &* sectorBytes
+        disk.readMilliseconds = try scanner.column()
+        disk.writes = try scanner.column()
+        disk.writesMerged = try scanner.column()
+        disk.writeBytes = try scanner.column() &* sectorBytes
+        disk.writeMilliseconds = try scanner.column()
+        disk.inFlight = try scanner.column()
+        disk.busyMilliseconds = try scanner.column()
+        disk.weightedMilliseconds = try scanner.column()
         if scanner.next == Ascii.newline { return }
-        disk.discards = try column(&scanner)
+        disk.discards = try scanner.column()
         // Discards merged.
-        _ = try column(&scanner)
-        disk.discardBytes = try column(&scanner) &* sectorBytes
-    }
-
-    @inline(__always)
-    private static func column(_ scanner: inout KernelScanner) throws(KernelTextError) -> Int64 {
-        scanner.skipBlanks()
-        return try scanner.decimal()
+        _ = try scanner.column()
+        disk.discardBytes = try scanner.column() &* sectorBytes
     }
 }

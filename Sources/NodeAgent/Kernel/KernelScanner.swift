@@ -71,6 +71,28 @@ struct KernelScanner {
         return Int64(clamping: value)
     }
 
+    /// The next number of a table: blanks, then a decimal number, then a blank or the line's end.
+    @inline(__always)
+    mutating func column() throws(KernelTextError) -> Int64 {
+        guard next == Ascii.space || next == Ascii.tab else {
+            throw isAtEnd
+                ? .truncated(offset: offset) : .malformed(what: "column", offset: offset)
+        }
+        return try firstColumn()
+    }
+
+    /// The same where no blank need come before.
+    @inline(__always)
+    mutating func firstColumn() throws(KernelTextError) -> Int64 {
+        skipBlanks()
+        let value = try decimal()
+        guard cursor < end else { throw .truncated(offset: offset) }
+        switch cursor.pointee {
+        case Ascii.space, Ascii.tab, Ascii.newline: return value
+        default: throw .malformed(what: "column", offset: offset)
+        }
+    }
+
     /// A decimal number that may have a minus sign: `-1` in cpu.cfs_quota_us.
     mutating func signedDecimal() throws(KernelTextError) -> Int64 {
         guard next == Ascii.minus else { return try decimal() }

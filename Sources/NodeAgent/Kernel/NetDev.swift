@@ -46,26 +46,20 @@ enum NetDev {
             guard !name.isEmpty else { throw .malformed(what: "interface", offset: scanner.offset) }
             try scanner.expect(Ascii.colon, "interface")
             var counters = InterfaceCounters()
-            counters.receiveBytes = try column(&scanner)
-            counters.receivePackets = try column(&scanner)
-            counters.receiveErrors = try column(&scanner)
-            counters.receiveDropped = try column(&scanner)
+            counters.receiveBytes = try scanner.firstColumn()
+            counters.receivePackets = try scanner.column()
+            counters.receiveErrors = try scanner.column()
+            counters.receiveDropped = try scanner.column()
             // fifo, frame, compressed, multicast.
-            for _ in 0..<4 { _ = try column(&scanner) }
-            counters.transmitBytes = try column(&scanner)
-            counters.transmitPackets = try column(&scanner)
-            counters.transmitErrors = try column(&scanner)
-            counters.transmitDropped = try column(&scanner)
+            for _ in 0..<4 { _ = try scanner.column() }
+            counters.transmitBytes = try scanner.column()
+            counters.transmitPackets = try scanner.column()
+            counters.transmitErrors = try scanner.column()
+            counters.transmitDropped = try scanner.column()
             // fifo, colls, carrier, compressed.
-            for _ in 0..<4 { _ = try column(&scanner) }
+            for _ in 0..<4 { _ = try scanner.column() }
             try scanner.expectNewline()
             body(name, counters)
         }
-    }
-
-    @inline(__always)
-    private static func column(_ scanner: inout KernelScanner) throws(KernelTextError) -> Int64 {
-        scanner.skipBlanks()
-        return try scanner.decimal()
     }
 }

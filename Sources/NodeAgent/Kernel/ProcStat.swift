@@ -62,9 +62,8 @@ struct ProcStat: Equatable, Sendable {
     private static func times(_ scanner: inout KernelScanner) throws(KernelTextError) -> CPUTimes {
         var times = CPUTimes()
         var column = 0
-        scanner.skipBlanks()
         while scanner.next != Ascii.newline {
-            let time = try scanner.decimal() &* CPUStat.clockTickNanoseconds
+            let time = try scanner.firstColumn() &* CPUStat.clockTickNanoseconds
             switch column {
             case 0: times.user = time
             case 1: times.nice = time
@@ -79,7 +78,6 @@ struct ProcStat: Equatable, Sendable {
             default: break
             }
             column += 1
-            scanner.skipBlanks()
         }
         try scanner.expectNewline()
         guard column >= 4 else { throw .malformed(what: "cpu line", offset: scanner.offset) }

@@ -49,9 +49,9 @@ struct SockStat: Equatable, Sendable {
     ) throws(KernelTextError) {
         while scanner.next != Ascii.newline {
             let key = scanner.word()
-            try scanner.expect(Ascii.space, "socket count")
-            body(key, try scanner.decimal())
-            if scanner.next == Ascii.space { scanner.advance(1) }
+            guard !key.isEmpty else { throw .malformed(what: "socket", offset: scanner.offset) }
+            body(key, try scanner.column())
+            scanner.skipBlanks()
         }
         try scanner.expectNewline()
     }

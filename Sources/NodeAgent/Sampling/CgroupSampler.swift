@@ -20,7 +20,7 @@ final class CgroupSampler {
     private var goneDevices: [(path: String, device: DeviceNumber)] = []
 
     /// Settings are read in the first steps of a cgroup's life, for a runtime writes them
-    /// after it made the cgroup, and then about every half minute.
+    /// after it made the cgroup, and then about once a minute.
     static let earlySettingsReads = 3
 
     init(hierarchies: CgroupHierarchies, files: HostFiles, groups: SampleGroups) {

@@ -24,7 +24,7 @@ enum CgroupSource: UInt8, CaseIterable, Sendable {
     enum Cadence: Sendable {
         /// At every step, from a kept descriptor.
         case step
-        /// Settings: right after the cgroup was made, then every half minute.
+        /// Settings: right after the cgroup was made, then every minute.
         case settings
         /// Throttling: at every step where the cgroup has a quota, else as settings.
         case throttling

@@ -72,7 +72,7 @@ final class FilesystemSampler {
     func sample(into encoder: FrameEncoder, clock: SampleClock, start: Int64) {
         for index in filesystems.indices {
             var status = statfs()
-            guard statfs(filesystems[index].path, &status) == 0 else {
+            guard filesystems[index].path.withCString({ statfs($0, &status) }) == 0 else {
                 let code = errno
                 files.note(.cannotRead(path: filesystems[index].path, errno: code))
                 filesystems[index].isGone = true
@@ -140,7 +140,7 @@ final class FilesystemSampler {
         let known = Set(filesystems.map(\.key))
         for (key, filesystem) in wanted.sorted(by: { $0.key < $1.key }) where !known.contains(key) {
             var status = statfs()
-            guard statfs(filesystem.path, &status) == 0 else {
+            guard filesystem.path.withCString({ statfs($0, &status) }) == 0 else {
                 let code = errno
                 if KernelFileError.isDenial(code) {
                     files.noteDenial(of: "filesystems below \(roots.rootfs)/", code)

@@ -10,7 +10,7 @@ struct SamplerConfiguration: Sendable {
     /// Between two looks at everything that no event tells of.
     var rescanIntervalMilliseconds: Int64 = 60_000
     /// Between two reads of a cgroup's settings.
-    var settingsIntervalMilliseconds: Int64 = 30_000
+    var settingsIntervalMilliseconds: Int64 = 60_000
     var resolutionMilliseconds: Int64 = 10_000
     /// `false` compares link counts instead of watching pods' directories.
     var watchesPods = true
