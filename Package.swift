@@ -16,6 +16,10 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         // The operating system's zlib, for gzip.
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        // The operating system's compressors for sinks: remote write and Kafka.
+        .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"])]),
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
         .target(name: "Wire", dependencies: ["CLinux"], swiftSettings: strict),
         .executableTarget(
@@ -25,7 +29,9 @@ let package = Package(
                 .unsafeFlags(["-static-executable"], .when(configuration: .release))
             ]),
         .executableTarget(
-            name: "Aggregator", dependencies: ["Wire", "CLinux", "CZlib"], swiftSettings: strict),
+            name: "Aggregator",
+            dependencies: ["Wire", "CLinux", "CZlib", "CSnappy", "CLZ4", "CZstd"],
+            swiftSettings: strict),
 
         // Stands in for a cluster's agents; not part of what is deployed.
         .executableTarget(
