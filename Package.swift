@@ -21,7 +21,12 @@ let package = Package(
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
+        // The operating system's OpenSSL 3, for TLS.
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+
         .target(name: "Wire", dependencies: ["CLinux"], swiftSettings: strict),
+        // TLS above Wire's transport, apart so that who needs none does not carry OpenSSL.
+        .target(name: "WireTLS", dependencies: ["Wire", "COpenSSL"], swiftSettings: strict),
         .executableTarget(
             name: "NodeAgent", dependencies: ["Wire", "CLinux"], swiftSettings: strict,
             // One static file of few megabytes; sanitizers cannot link it, so release only.
@@ -30,7 +35,9 @@ let package = Package(
             ]),
         .executableTarget(
             name: "Aggregator",
-            dependencies: ["Wire", "CLinux", "CZlib", "CSnappy", "CLZ4", "CZstd"],
+            dependencies: [
+                "Wire", "WireTLS", "COpenSSL", "CLinux", "CZlib", "CSnappy", "CLZ4", "CZstd",
+            ],
             swiftSettings: strict),
 
         // Stands in for a cluster's agents; not part of what is deployed.
@@ -42,10 +49,14 @@ let package = Package(
         .testTarget(
             name: "WireTests", dependencies: ["Wire", "TestSupport"], swiftSettings: strict),
         .testTarget(
+            name: "WireTLSTests", dependencies: ["Wire", "WireTLS", "TestSupport"],
+            swiftSettings: strict),
+        .testTarget(
             name: "NodeAgentTests", dependencies: ["NodeAgent", "Wire", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
-            name: "AggregatorTests", dependencies: ["Aggregator", "Wire", "TestSupport"],
+            name: "AggregatorTests",
+            dependencies: ["Aggregator", "Wire", "WireTLS", "TestSupport"],
             swiftSettings: strict),
         // Both programs in one process, over a link that does everything wrong.
         .testTarget(

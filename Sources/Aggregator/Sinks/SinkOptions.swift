@@ -52,12 +52,12 @@ enum Secret: Sendable, Equatable, CustomStringConvertible, CustomDebugStringConv
         switch self {
         case .value(let text): return text
         case .file(let path):
-            guard let text = SmallFile.read(path) else {
-                throw .cannotReadFile(path: path)
+            do throws(SmallFileError) {
+                let bytes = try SmallFile.read(path, byteLimit: 1 << 20)
+                return String(decoding: bytes.trimmingWhitespace(), as: UTF8.self)
+            } catch {
+                throw .cannotReadFile(error)
             }
-            var end = text.utf8[...]
-            while let last = end.last, last <= 0x20 { end.removeLast() }
-            return String(decoding: end, as: UTF8.self)
         }
     }
 }

@@ -11,7 +11,6 @@ enum SinkConfigurationError: Error, Equatable {
     case badValue(sink: String, option: String, expected: String)
     case missingOption(sink: String, option: String)
     case noSuchVariable(sink: String, option: String, name: String)
-    case cannotReadSecret(sink: String, option: String, path: String, errno: Int32)
     case conflict(sink: String, first: String, second: String)
 }
 
@@ -34,9 +33,6 @@ extension SinkConfigurationError: CustomStringConvertible {
             "sink \(sink) needs the option \"\(option)\""
         case .noSuchVariable(let sink, let option, let name):
             "sink \(sink), option \"\(option)\": there is no environment variable \(name)"
-        case .cannotReadSecret(let sink, let option, let path, let error):
-            "sink \(sink), option \"\(option)\": cannot read \(path): "
-                + TransportError.text(errno: error)
         case .conflict(let sink, let first, let second):
             "sink \(sink): give either \"\(first)\" or \"\(second)\", not both"
         }
