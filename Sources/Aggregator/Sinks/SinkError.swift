@@ -1,8 +1,10 @@
 import Wire
+import WireTLS
 
 /// What can go wrong between a sink and its backend. Texts carry no secrets.
 enum SinkError: Error, Equatable {
     case transport(TransportError)
+    case tls(TLSError)
     case timedOut(what: String)
     case endOfStream(what: String)
     /// The backend's answer is not what its protocol says.
@@ -18,6 +20,7 @@ extension SinkError: CustomStringConvertible {
     var description: String {
         switch self {
         case .transport(let error): error.description
+        case .tls(let error): error.description
         case .timedOut(let what): "timed out \(what)"
         case .endOfStream(let what): "the backend closed the connection \(what)"
         case .malformedAnswer(let text): "malformed answer: \(text)"

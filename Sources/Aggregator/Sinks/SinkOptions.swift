@@ -2,6 +2,7 @@ import Wire
 
 /// An option that a kind of sink has.
 struct SinkOption: Sendable {
+    /// With a `*` at its end: all that begin so.
     let name: String
     /// One sentence for the help text, without a full stop.
     let help: String
@@ -74,7 +75,8 @@ struct SinkOptions: Sendable {
         let byName = Dictionary(
             known.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         for (name, value) in uri.options {
-            if let option = byName[name] {
+            let byPrefix = known.first { $0.name.last == "*" && name.hasPrefix($0.name.dropLast()) }
+            if let option = byName[name] ?? byPrefix {
                 guard values[name] == nil || option.isRepeatable else {
                     throw .repeatedOption(sink: kind, option: name)
                 }

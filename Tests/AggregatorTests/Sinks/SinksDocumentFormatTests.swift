@@ -50,7 +50,7 @@ struct SinksDocumentFormatTests {
                 return object
             }
         }
-        let stamp = formatRFC3339(milliseconds: HeapsterGolden.cycles[n], fraction: false)
+        let stamp = RFC3339.string(milliseconds: HeapsterGolden.cycles[n])
         theirs = theirs.filter { $0.contains(stamp) }
         #expect(HeapsterGolden.differences(ours, theirs) { _ in false } == "")
         #expect(ours.count == theirs.count && ours.count > 30)

@@ -94,6 +94,22 @@ final class BlockingConnection {
         }
     }
 
+    /// What came and was not taken yet.
+    var buffered: ArraySlice<UInt8> { buffer[bufferStart...] }
+
+    /// Takes bytes that `buffered` showed.
+    func consume(_ count: Int) {
+        precondition(count <= buffer.count - bufferStart, "consume \(count)")
+        bufferStart += count
+    }
+
+    /// Waits until there is more in `buffered`.
+    func receiveMore(deadline: UInt64) throws(SinkError) {
+        guard try receive(deadline: deadline) else {
+            throw .endOfStream(what: "while answering")
+        }
+    }
+
     /// Whatever comes until the peer closes, at most `limit` bytes.
     func readToEnd(limit: Int, deadline: UInt64) throws(SinkError) -> [UInt8] {
         while try receive(deadline: deadline) {
@@ -102,6 +118,21 @@ final class BlockingConnection {
             }
         }
         return take(buffer.count - bufferStart)
+    }
+
+    /// Ends this side and waits until the peer ends its own. At the deadline it is enough that the
+    /// peer's kernel has every byte; false if it does not.
+    func finish(deadline: UInt64) throws(SinkError) -> Bool {
+        stream.finishWriting()
+        do throws(SinkError) {
+            while try receive(deadline: deadline) { buffer.removeAll(keepingCapacity: true) }
+            return true
+        } catch {
+            guard case .timedOut = error else { throw error }
+            var unacknowledged: Int32 = 0
+            let result = ioctl(stream.descriptor, UInt(TIOCOUTQ), &unacknowledged)
+            return result == 0 && unacknowledged == 0
+        }
     }
 
     /// Whether the peer has closed or broken the connection, or sent something unasked, as far as

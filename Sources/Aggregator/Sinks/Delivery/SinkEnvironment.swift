@@ -8,7 +8,7 @@ struct SinkEnvironment: Sendable {
     var variable: @Sendable (String) -> String?
 
     init(
-        clock: Clock = .system, dialer: any SinkDialer = PlainDialer(),
+        clock: Clock = .system, dialer: any SinkDialer = TLSDialer(),
         variable: @escaping @Sendable (String) -> String? = { SinkURI.processEnvironment($0) }
     ) {
         self.clock = clock
@@ -39,20 +39,4 @@ protocol SinkDialer: Sendable {
     func dial(
         _ endpoint: SinkEndpoint, resolved: SocketAddress
     ) throws(SinkError) -> any ByteStream
-}
-
-/// TCP without TLS.
-struct PlainDialer: SinkDialer {
-    func dial(
-        _ endpoint: SinkEndpoint, resolved: SocketAddress
-    ) throws(SinkError) -> any ByteStream {
-        guard endpoint.tls == nil else {
-            throw .unavailable("this transport has no TLS")
-        }
-        do throws(TransportError) {
-            return try SocketStream(connectingTo: resolved)
-        } catch {
-            throw .transport(error)
-        }
-    }
 }

@@ -28,7 +28,7 @@ struct ElasticsearchEncoder: SinkEncoder {
 
     mutating func begin(cycle: Int64) {
         self.cycle = cycle
-        time = formatRFC3339(milliseconds: cycle, fraction: cycle % 1_000 != 0)
+        time = RFC3339.string(milliseconds: cycle)
     }
 
     mutating func encode(_ set: borrowing MetricSet, into requests: inout RequestBuilder) {

@@ -14,7 +14,7 @@ struct HoneycombEncoder: SinkEncoder {
     private var writer = JSONWriter()
 
     mutating func begin(cycle: Int64) {
-        time = formatRFC3339(milliseconds: cycle, fraction: cycle % 1_000 != 0)
+        time = RFC3339.string(milliseconds: cycle)
     }
 
     mutating func encode(_ set: borrowing MetricSet, into requests: inout RequestBuilder) {

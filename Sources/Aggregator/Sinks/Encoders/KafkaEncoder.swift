@@ -22,7 +22,7 @@ struct KafkaEncoder: SinkEncoder {
     }
 
     mutating func begin(cycle: Int64) {
-        time = formatRFC3339(milliseconds: cycle, fraction: cycle % 1_000 != 0)
+        time = RFC3339.string(milliseconds: cycle)
     }
 
     mutating func encode(_ set: borrowing MetricSet, into requests: inout RequestBuilder) {

@@ -59,10 +59,8 @@ struct LogEncoder: SinkEncoder {
     }
 
     private static func time(milliseconds: Int64) -> String {
-        let hasFraction = milliseconds % 1_000 != 0
-        var text = formatRFC3339(milliseconds: milliseconds, fraction: hasFraction)
+        var text = RFC3339.string(milliseconds: milliseconds)
         text.removeLast()
-        while hasFraction, text.last == "0" { text.removeLast() }
         return String(text.map { $0 == "T" ? " " : $0 })
     }
 }

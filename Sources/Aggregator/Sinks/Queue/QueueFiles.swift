@@ -9,7 +9,7 @@ struct QueueFileError: Error, Equatable, CustomStringConvertible {
     var errno: Int32
 
     var description: String {
-        "cannot \(call) \(path): \(TransportError.text(errno: errno))"
+        "cannot \(call) \(path): \(systemErrorText(errno))"
     }
 }
 
