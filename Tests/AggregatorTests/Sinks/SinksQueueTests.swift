@@ -227,7 +227,7 @@ struct SinksQueueTests {
             ])
             var queue = try Self.open(files)
             let drained = Self.drain(&queue)
-        #expect(drained == [Self.request(7)])
+            #expect(drained == [Self.request(7)])
         }
     }
 
