@@ -26,6 +26,10 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         // The operating system's zlib, for gzip.
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        // The operating system's compressors for sinks: remote write and Kafka.
+        .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"])]),
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
         // The operating system's OpenSSL 3, for TLS.
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
@@ -38,7 +42,10 @@ let package = Package(
             // One static file of few megabytes; sanitizers cannot link it, so release only.
             linkerSettings: agentLinkerSettings),
         .executableTarget(
-            name: "Aggregator", dependencies: ["Wire", "WireTLS", "CLinux", "CZlib"],
+            name: "Aggregator",
+            dependencies: [
+                "Wire", "WireTLS", "COpenSSL", "CLinux", "CZlib", "CSnappy", "CLZ4", "CZstd",
+            ],
             swiftSettings: strict),
 
         // Stands in for a cluster's agents; not part of what is deployed.
