@@ -60,52 +60,6 @@ enum HTTPCredentials: Sendable {
     }
 }
 
-/// RFC 4648.
-enum Base64 {
-    static func encode(_ bytes: [UInt8], isForURLs: Bool = false) -> String {
-        let alphabet = Array(
-            ("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                + (isForURLs ? "-_" : "+/")).utf8)
-        var text: [UInt8] = []
-        for start in stride(from: 0, to: bytes.count, by: 3) {
-            let piece = bytes[start..<min(start + 3, bytes.count)]
-            let group = piece.reduce(0) { $0 << 8 | Int($1) } << (8 * (3 - piece.count))
-            for index in 0..<4 {
-                if index <= piece.count {
-                    text.append(alphabet[group >> (18 - 6 * index) & 63])
-                } else if !isForURLs {
-                    text.append(UInt8(ascii: "="))
-                }
-            }
-        }
-        return String(decoding: text, as: UTF8.self)
-    }
-
-    /// `nil` for text that is not base64 with padding.
-    static func decode(_ text: String) -> [UInt8]? {
-        var bytes: [UInt8] = []
-        var group = 0
-        var count = 0
-        for byte in text.utf8 where byte != UInt8(ascii: "=") {
-            let value: Int
-            switch byte {
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"): value = Int(byte) - 65
-            case UInt8(ascii: "a")...UInt8(ascii: "z"): value = Int(byte) - 97 + 26
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = Int(byte) - 48 + 52
-            case UInt8(ascii: "+"): value = 62
-            case UInt8(ascii: "/"): value = 63
-            default: return nil
-            }
-            group = (group << 6 | value) & 0xFFFFFF
-            count += 1
-            if count % 4 == 2 { bytes.append(UInt8(truncatingIfNeeded: group >> 4)) }
-            if count % 4 == 3 { bytes.append(UInt8(truncatingIfNeeded: group >> 2)) }
-            if count % 4 == 0 { bytes.append(UInt8(truncatingIfNeeded: group)) }
-        }
-        return count % 4 == 1 ? nil : bytes
-    }
-}
-
 /// Text in a query or path, percent-encoded (RFC 3986): letters, digits and `-._~` stand.
 enum URLText {
     static func encode(_ text: String) -> String {

@@ -117,7 +117,7 @@ struct ScramClient {
     mutating func answer(_ challenge: String) throws(SinkError) -> String {
         let fields = Self.fields(challenge)
         guard let both = fields["r"], both.hasPrefix(nonce), both != nonce,
-            let salt = fields["s"].flatMap({ Base64.decode($0) }),
+            let salt = fields["s"].flatMap({ Base64.decode($0.utf8) }),
             let iterations = fields["i"].flatMap({ Int($0) }), (1...1_000_000).contains(iterations)
         else { throw .malformedAnswer("SCRAM: the server's challenge") }
         let salted = Crypto.stretch(
@@ -134,7 +134,8 @@ struct ScramClient {
 
     /// Checks that the server knows the password too.
     func verify(_ verdict: String) throws(SinkError) {
-        guard Self.fields(verdict)["v"].flatMap({ Base64.decode($0) }) == serverSignature else {
+        guard Self.fields(verdict)["v"].flatMap({ Base64.decode($0.utf8) }) == serverSignature
+        else {
             throw .backend("SCRAM: the server does not know the password")
         }
     }

@@ -75,10 +75,11 @@ struct SinksOutageTests {
     }
 
     private static func deliver(
-        _ script: [ScriptedServer.Answer], cycles: Int = 1, options: String = "", waits: Bool = false,
+        _ script: [SinkBackendServer.Answer], cycles: Int = 1, options: String = "",
+        waits: Bool = false,
         timeoutMilliseconds: Int64 = 8_000
     ) throws -> (SinkStatus, [(time: UInt64, body: [UInt8])]) {
-        let server = try ScriptedServer(script)
+        let server = try SinkBackendServer(script)
         defer { server.stop() }
         let set = try SinkRun.make(
             "opentsdb:http://127.0.0.1:\(server.port)?timeout=500ms\(options)")
@@ -93,7 +94,7 @@ struct SinksOutageTests {
     }
 
     @Test func failuresOfTheMomentAreTriedAgain() throws {
-        let answers: [ScriptedServer.Answer] = [
+        let answers: [SinkBackendServer.Answer] = [
             .status(500, body: "oh"), .status(503), .status(401), .cut("HTTP/1.1 200 O"),
             .cut("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"), .cut(""),
             .cut("no HTTP at all\r\n\r\n"), .silence(milliseconds: 700),
@@ -136,8 +137,8 @@ struct SinksOutageTests {
 
     /// A sink whose backend says nothing at all must not slow another.
     @Test func aDeadSinkSlowsNoOther() throws {
-        let dead = try ScriptedServer([.silence(milliseconds: 5_000)])
-        let alive = try ScriptedServer([.status(204)])
+        let dead = try SinkBackendServer([.silence(milliseconds: 5_000)])
+        let alive = try SinkBackendServer([.status(204)])
         let sinks = try [dead, alive].map { server in
             try #require(
                 try ConfiguredSink.make("opentsdb:http://127.0.0.1:\(server.port)?timeout=10s"))

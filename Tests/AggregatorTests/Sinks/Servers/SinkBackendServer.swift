@@ -5,7 +5,7 @@ import Wire
 @testable import Aggregator
 
 /// An HTTP server that answers by script: one entry for each request, the last one for ever.
-final class ScriptedServer: @unchecked Sendable {
+final class SinkBackendServer: @unchecked Sendable {
     enum Answer: Sendable {
         case status(Int, fields: String = "", body: String = "")
         /// The connection ends inside the head, or inside the body.
