@@ -3,22 +3,30 @@
 /// `read` never leaves the payload: beyond its end there are zero bits, and `position` says
 /// afterwards that too much was read.
 struct BitReader {
-    private let bytes: UnsafeRawBufferPointer
+    private let base: UnsafeRawPointer
+    private let byteCount: Int
+    /// Positions up to here have eight bytes to load.
+    private let loadEnd: Int
     /// The next bit.
     private(set) var position: Int
 
     /// - Parameter bytes: must outlive the reader.
     init(_ bytes: UnsafeRawBufferPointer, byteOffset: Int) {
-        self.bytes = bytes
+        base = bytes.baseAddress ?? UnsafeRawPointer(Self.empty)
+        byteCount = bytes.count
+        loadEnd = bytes.count &* 8 &- 57
         position = byteOffset &* 8
     }
 
-    var isPastEnd: Bool { position > bytes.count &* 8 }
-    var byteOffset: Int { min(position &>> 3, bytes.count) }
+    /// What an empty payload points at; never read.
+    private nonisolated(unsafe) static let empty = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
+
+    var isPastEnd: Bool { position > byteCount &* 8 }
+    var byteOffset: Int { min(position &>> 3, byteCount) }
 
     /// Whether only the zero bits that fill the last byte are left.
     var isAtEnd: Bool {
-        let rest = bytes.count &* 8 &- position
+        let rest = byteCount &* 8 &- position
         return rest >= 0 && rest < 8 && peek() == 0
     }
 
@@ -27,8 +35,8 @@ struct BitReader {
     func peek() -> UInt64 {
         let byte = position &>> 3
         let shift = UInt64(truncatingIfNeeded: position & 7)
-        if byte &+ 8 <= bytes.count {
-            return UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: byte, as: UInt64.self))
+        if position <= loadEnd {
+            return UInt64(littleEndian: base.loadUnaligned(fromByteOffset: byte, as: UInt64.self))
                 &>> shift
         }
         return peekAtEnd(byte) &>> shift
@@ -39,8 +47,8 @@ struct BitReader {
         var word: UInt64 = 0
         var byte = first
         var shift: UInt64 = 0
-        while byte < bytes.count, shift < 64 {
-            word |= UInt64(bytes[byte]) &<< shift
+        while byte < byteCount, shift < 64 {
+            word |= UInt64(base.load(fromByteOffset: byte, as: UInt8.self)) &<< shift
             byte &+= 1
             shift &+= 8
         }
@@ -50,7 +58,7 @@ struct BitReader {
     @inline(__always)
     mutating func skip(_ bits: Int) { position &+= bits }
 
-    mutating func skipToEnd() { position = bytes.count &* 8 }
+    mutating func skipToEnd() { position = byteCount &* 8 }
 
     @inline(__always)
     mutating func bit() -> Bool {

@@ -18,6 +18,8 @@ struct ValueReader {
     func read(_ row: LiveRow, _ shared: inout BitReader) {
         // A copy can stay in registers.
         var reader = shared
+        let (values, series, differences) = (values, series, differences)
+        let (scratch, flags) = (scratch, flags)
         let tables = row.tables.pointee
         var anySource = false
         for word in 0..<row.wordCount {
@@ -37,7 +39,9 @@ struct ValueReader {
                 var units: Int64 = 0
                 if plan.traits.contains(.hasTerms) { units = tables.predicted(plan, differences) }
                 if flagged & bit != 0 {
-                    units = readColumn(plan, index, units, isFresh: row.isFresh, &reader)
+                    units = Self.readColumn(
+                        plan, values + index, series + index, differences, units,
+                        isFresh: row.isFresh, &reader)
                 }
                 values[index] &+= units &* Int64(plan.granularity)
                 guard plan.traits.contains(.isSource), units != 0 else { continue }
@@ -65,8 +69,10 @@ struct ValueReader {
     /// Reads what a prediction missed, and returns the difference in units. A change that is not in
     /// units goes straight to the value.
     @inline(__always)
-    private func readColumn(
-        _ plan: SchemaPlan.Column, _ index: Int, _ predicted: Int64, isFresh: Bool,
+    private static func readColumn(
+        _ plan: SchemaPlan.Column, _ value: UnsafeMutablePointer<Int64>,
+        _ state: UnsafeMutablePointer<SeriesState>,
+        _ differences: UnsafeMutablePointer<Int64>, _ predicted: Int64, isFresh: Bool,
         _ reader: inout BitReader
     ) -> Int64 {
         if plan.traits.contains(.hasWhole) {
@@ -74,13 +80,13 @@ struct ValueReader {
             if whole != 0, reader.bit() { return whole }
         }
         let isPositive = plan.traits.contains(.isPositive) && !isFresh
-        let model = series[index].model(
-            value: values[index], unitBits: plan.unitBits, isFresh: isFresh)
-        switch series[index].read(model, isPositive: isPositive, &reader) {
+        let model = state.pointee.model(
+            value: value.pointee, unitBits: plan.unitBits, isFresh: isFresh)
+        switch state.pointee.read(model, isPositive: isPositive, &reader) {
         case .change(let change):
             return predicted &+ change
         case .raw(let change):
-            values[index] &+= change
+            value.pointee &+= change
             return 0
         }
     }
