@@ -2,7 +2,7 @@
 
 SWIFT ?= swift
 CONFIGURATION ?= release
-PACKAGES := zlib1g-dev libssl-dev
+PACKAGES := zlib1g-dev libssl-dev libsnappy-dev liblz4-dev libzstd-dev curl openssl
 
 .DEFAULT_GOAL := help
 .PHONY: help deps run test test-allocations test-cgroupv2 bench-agent lint build clean

@@ -4,6 +4,11 @@ import PackageDescription
 /// Every target: Swift 6 language mode (from the tools version), warnings are errors.
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 
+/// With HEAPWIRE_FUZZ in the environment `Wire` is built for libFuzzer and there is `fuzz-frame`.
+let isFuzzing = Context.environment["HEAPWIRE_FUZZ"] != nil
+let fuzzed: [SwiftSetting] =
+    isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer", "-parse-as-library"])] : []
+
 /// Allocations can be counted from outside in a dynamic executable only (`make test-allocations`).
 let agentLinkerSettings: [LinkerSetting] =
     Context.environment["HEAPWIRE_DYNAMIC_AGENT"] == nil
@@ -21,11 +26,15 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         // The operating system's zlib, for gzip.
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        // The operating system's compressors for sinks: remote write and Kafka.
+        .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"])]),
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
         // The operating system's OpenSSL 3, for TLS.
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
 
-        .target(name: "Wire", dependencies: ["CLinux"], swiftSettings: strict),
+        .target(name: "Wire", dependencies: ["CLinux"], swiftSettings: strict + fuzzed),
         // TLS above Wire's transport, apart so that who needs none does not carry OpenSSL.
         .target(name: "WireTLS", dependencies: ["Wire", "COpenSSL"], swiftSettings: strict),
         .executableTarget(
@@ -33,7 +42,10 @@ let package = Package(
             // One static file of few megabytes; sanitizers cannot link it, so release only.
             linkerSettings: agentLinkerSettings),
         .executableTarget(
-            name: "Aggregator", dependencies: ["Wire", "WireTLS", "CLinux", "CZlib"],
+            name: "Aggregator",
+            dependencies: [
+                "Wire", "WireTLS", "COpenSSL", "CLinux", "CZlib", "CSnappy", "CLZ4", "CZstd",
+            ],
             swiftSettings: strict),
 
         // Stands in for a cluster's agents; not part of what is deployed.
@@ -71,3 +83,11 @@ let package = Package(
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
     ]
 )
+
+if isFuzzing {
+    package.targets.append(
+        .executableTarget(
+            name: "fuzz-frame", dependencies: ["Wire"], path: "Tests/Fuzz/Frame",
+            swiftSettings: strict + fuzzed,
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]))
+}

@@ -13,15 +13,24 @@ struct AggregatorConfiguration: Sendable {
     var ingestThreads = 1
     var logLevel = Diagnostics.Level.info
 
-    enum Source: Sendable, Equatable {
+    enum Source: Sendable {
         /// The agents' own view, and `--pods`.
         case none
+        case kubernetes(SourceOptions, APIServerAccess)
+    }
+
+    /// The apiserver that names come from; `nil` without one.
+    var access: APIServerAccess? {
+        if case .kubernetes(_, let access) = source { return access }
+        return nil
     }
 
     static let flags: [Flag] = [
         Flag(
             "source", "SOURCE", default: "none",
-            "Where names come from. none: pods are known by their UIDs, or by --pods."),
+            "Where names come from: none (pods go by their UIDs, or by --pods) or "
+                + "kubernetes[:URL][?inClusterConfig=true&auth=KUBECONFIG&insecure=false&"
+                + "useServiceAccount=false&host_id_annotation=KEY]."),
         Flag(
             "pods", "FILE",
             "A list of pods as `kubectl get pods -A -o json` prints it. Read again when it changes."
@@ -81,10 +90,11 @@ struct AggregatorConfiguration: Sendable {
     /// - Throws: every problem at once, each a sentence with its remedy.
     init(_ commandLine: CommandLine) throws(UsageError) {
         var line = commandLine
-        if let source = line.text("source"), source != "none" {
-            line.report("--source=\(source) is not known; the sources are: none")
-        }
+        source = Self.source(&line)
         podsFile = line.text("pods")
+        if case .kubernetes = source, podsFile != nil {
+            line.report("--pods and --source=kubernetes both name pods; give one of them")
+        }
         let host = line.text("listen-ip") ?? "127.0.0.1"
         let apiPort = line.integer("port", in: 0...65_535) ?? 8_082
         let ingestPort = line.integer("ingest-port", in: 0...65_535) ?? 8_090
@@ -117,6 +127,23 @@ struct AggregatorConfiguration: Sendable {
                 "--log-level=\(other ?? "") is not known; write debug, info, warning or error")
         }
         guard line.problems.isEmpty else { throw UsageError(problems: line.problems) }
+    }
+
+    /// What `--source` asks for; problems are reported to the command line.
+    private static func source(_ line: inout CommandLine) -> Source {
+        let environment = ProcessEnvironment.all
+        do {
+            let options = try SourceOptions(
+                parsing: line.text("source") ?? "none", environment: environment)
+            guard options.kind == .kubernetes else { return .none }
+            let access = try APIServerAccess(options, environment: environment)
+            // Unusable files are said now, not only when the first request fails.
+            _ = try access.destination()
+            return .kubernetes(options, access)
+        } catch {
+            line.report("\(error)")
+            return .none
+        }
     }
 
     private mutating func readSecurity(_ line: inout CommandLine) {
@@ -152,7 +179,7 @@ extension AggregatorConfiguration {
             return line.report(
                 "TLS for agents needs both --ingest-tls-cert and --ingest-tls-key")
         }
-        do throws(TLSFiles.Failure) {
+        do throws(TLSFilesError) {
             ingest.authentication.requiresCertificate = paths.authorities != nil
             ingest.tls = try TLSFiles(
                 paths, role: .server(requiresClient: paths.authorities != nil), minimum: .tls13)

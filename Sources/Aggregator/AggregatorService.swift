@@ -18,7 +18,8 @@ final class AggregatorService {
         self.configuration = configuration
         do {
             metadata = try MetadataService(
-                podsFile: configuration.podsFile, window: configuration.model.window)
+                podsFile: configuration.podsFile, access: configuration.access,
+                window: configuration.model.window)
         } catch {
             throw UsageError(problems: ["\(error)"])
         }
@@ -39,8 +40,13 @@ final class AggregatorService {
             let reader = ModelReader(cluster: cluster, names: names)
             var router = Router()
             ModelAPI(reader: reader).register(in: &router)
-            SelfMetrics(cluster: cluster, ingest: counters, clock: .system)
-                .register(in: &router)
+            SelfMetrics(
+                cluster: cluster, ingest: counters,
+                metadata: MetadataMetrics(
+                    directory: metadata.directory, status: metadata.source?.status),
+                clock: .system
+            )
+            .register(in: &router)
             let routes = router
             server = try HTTPServer(listeningOn: configuration.apiAddress, remedy: "--port") {
                 request in

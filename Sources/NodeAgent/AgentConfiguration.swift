@@ -134,7 +134,7 @@ struct AgentConfiguration {
         security.coversLoopback = isGiven
         security.isInsecure = isInsecure
         guard line.problems.isEmpty, isGiven else { return }
-        do throws(TLSFiles.Failure) {
+        do throws(TLSFilesError) {
             security.tls = try TLSFiles(paths, role: .client, minimum: .tls13)
         } catch {
             line.report("TLS: \(error)")

@@ -1,5 +1,10 @@
 import Wire
 
+/// Why certificate files cannot be used.
+public struct TLSFilesError: Error, CustomStringConvertible {
+    public let description: String
+}
+
 /// TLS settings that follow their files: certificates are renewed without a restart.
 ///
 /// Each connection asks for the context; the files are looked at then, at most once a second. Files
@@ -31,11 +36,6 @@ public final class TLSFiles: @unchecked Sendable {
         case server(requiresClient: Bool)
     }
 
-    /// Why the files cannot be used.
-    public struct Failure: Error, CustomStringConvertible {
-        public let description: String
-    }
-
     private let paths: Paths
     private let role: Role
     private let minimum: TLSVersion
@@ -52,7 +52,7 @@ public final class TLSFiles: @unchecked Sendable {
     /// Reads the files.
     public init(
         _ paths: Paths, role: Role, minimum: TLSVersion = .tls12, clock: Clock = .system
-    ) throws(Failure) {
+    ) throws(TLSFilesError) {
         self.paths = paths
         self.role = role
         self.minimum = minimum
@@ -70,7 +70,7 @@ public final class TLSFiles: @unchecked Sendable {
             lookedAt = now
             let seen = paths.all.map { FileStamp($0) }
             guard seen != stamps else { return context }
-            do throws(Failure) {
+            do throws(TLSFilesError) {
                 context = try Self.load(paths, role, minimum)
                 stamps = seen
                 Diagnostics.info(
@@ -84,7 +84,7 @@ public final class TLSFiles: @unchecked Sendable {
 
     private static func load(
         _ paths: Paths, _ role: Role, _ minimum: TLSVersion
-    ) throws(Failure) -> TLSContext {
+    ) throws(TLSFilesError) -> TLSContext {
         do {
             var identity: TLSIdentity?
             if let certificate = paths.certificate, let key = paths.key {
@@ -103,16 +103,16 @@ public final class TLSFiles: @unchecked Sendable {
                     trust: trust ?? .system, identity: identity, minimum: minimum)
             case .server(let requiresClient):
                 guard let identity else {
-                    throw Failure(description: "a server needs a certificate and its key")
+                    throw TLSFilesError(description: "a server needs a certificate and its key")
                 }
                 return try TLSContext.server(
                     identity: identity, clientTrust: trust, requiresClient: requiresClient,
                     minimum: minimum)
             }
-        } catch let failure as Failure {
+        } catch let failure as TLSFilesError {
             throw failure
         } catch {
-            throw Failure(description: "\(error)")
+            throw TLSFilesError(description: "\(error)")
         }
     }
 }

@@ -91,7 +91,7 @@ import Testing
         }
         #expect(
             PodListError.unreadable(path: "/x", errno: ENOENT).description
-                == "cannot read the pods from /x: No such file or directory")
+                == "cannot read the pods from /x: no such file or directory")
     }
 
     @Test func theFileIsReadAgainWhenItChanges() throws {

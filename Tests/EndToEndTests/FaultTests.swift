@@ -68,6 +68,48 @@ import Testing
         for aggregator in others + [reference] { #expect(aggregator.program.stop() == 0) }
     }
 
+    /// The aggregator is not there yet; the agent is restarted; all its frames arrive in the end, of
+    /// both processes. The aggregator's name stands for addresses at which nobody listens, too.
+    @Test(.timeLimit(.minutes(1))) func aSpoolKeepsFramesAcrossARestartOfTheAgent() throws {
+        let aggregator = try TestAggregator("late", in: folder.url)
+        aggregator.program.stop(SIGKILL)
+        let spool = folder.url.appendingPathComponent("spool")
+        try FileManager.default.createDirectory(at: spool, withIntermediateDirectories: true)
+        func startAgent() throws -> RunningProgram {
+            try RunningProgram(
+                "heapwire-agent",
+                [
+                    "--aggregator=localhost:\(aggregator.ingest)", "--node-name=here",
+                    "--resolution=500ms", "--spool-dir=\(spool.path)",
+                ], in: folder.url)
+        }
+        let start = Date()
+        let first = try startAgent()
+        Thread.sleep(forTimeInterval: 4)
+        let refused = try RunningProgram(
+            "heapwire-agent", ["--aggregator=localhost:1", "--spool-dir=\(spool.path)"],
+            in: folder.url)
+        _ = try refused.wait(for: /is in use by another agent/)
+        #expect(refused.stop() == 2)
+        #expect(first.stop() == 0, "\(first.output)")
+        let second = try startAgent()
+        Thread.sleep(forTimeInterval: 3)
+        try aggregator.startAgain()
+        _ = try second.wait(for: /delivering to aggregator/)
+        Thread.sleep(forTimeInterval: 6)
+        #expect(second.stop() == 0, "\(second.output)")
+        #expect(try aggregator.own("heapwire_gap_frames_total") == 0)
+        let held = try aggregator.everything(node: "here")
+        let times = try seconds(try #require(held["/metrics/memory/usage"]))
+        #expect(try #require(times.first) - start.timeIntervalSince1970 < 1.5, "\(times)")
+        // At the restart one step can be missing, nowhere else.
+        let distances = times.adjacent { $1 - $0 }
+        #expect(distances.filter { $0 != 1 }.count <= 1, "\(times)")
+        #expect(distances.allSatisfy { $0 <= 2 }, "\(times)")
+        #expect(times.count >= 11)
+        #expect(aggregator.program.stop() == 0)
+    }
+
     /// The timestamps of points, seconds since the epoch.
     private func seconds(_ points: [String]) throws -> [Double] {
         try points.map { point in

@@ -19,9 +19,11 @@ public final class RunningProgram {
         return Repository.root.appendingPathComponent(".build/debug")
     }
 
+    /// - Parameter wrapper: a program with its arguments that runs another in its own place:
+    ///   `nsenter --net=…`.
     public init(
         _ name: String, _ arguments: [String], in folder: URL,
-        environment: [String: String] = [:]
+        environment: [String: String] = [:], through wrapper: [String] = []
     ) throws {
         self.name = name
         log = folder.appendingPathComponent("\(name)-\(UUID().uuidString).log")
@@ -29,8 +31,9 @@ public final class RunningProgram {
             throw Failure(description: "cannot create \(log.path)")
         }
         let handle = try FileHandle(forWritingTo: log)
-        process.executableURL = Self.productsFolder.appendingPathComponent(name)
-        process.arguments = arguments
+        let program = Self.productsFolder.appendingPathComponent(name)
+        process.executableURL = wrapper.isEmpty ? program : URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = wrapper.isEmpty ? arguments : wrapper + [program.path] + arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardError = handle
         process.standardOutput = handle

@@ -6,6 +6,7 @@ import Wire
 struct SelfMetrics: Sendable {
     let cluster: Cluster
     let ingest: IngestCounters
+    let metadata: MetadataMetrics
     let clock: Clock
 
     func register(in router: inout Router) {
@@ -14,7 +15,7 @@ struct SelfMetrics: Sendable {
                 HTTPResponse(
                     .ok, contentType: PrometheusText.contentType, body: .bytes(exposition())))
         }
-        router.add(.get, "/healthz") { _ in .now(.text(.ok, "ok")) }
+        router.add(.get, "/healthz") { _ in .now(.text(.ok, metadata.health)) }
     }
 
     func exposition() -> [UInt8] {
@@ -23,6 +24,7 @@ struct SelfMetrics: Sendable {
         text.sample("heapwire_build_info", [("version", HeapwireVersion.current)], 1)
         writeIngest(&text)
         writeModel(&text)
+        metadata.write(to: &text)
         writeProcess(&text)
         return text.bytes
     }

@@ -1,9 +1,11 @@
 import Wire
 
-/// The thread that keeps the pod directory true: it reads the file of `--pods` again when that
-/// changes and forgets pods that went long ago.
+/// What keeps the pod directory true: a thread that reads the file of `--pods` again when that
+/// changes and forgets pods that went long ago, and the watches of an apiserver.
 final class MetadataService {
     let directory: PodDirectory
+    /// `nil` without `--source=kubernetes`.
+    let source: KubernetesSource?
     private let loop: EventLoop
     private let thread: SystemThread
 
@@ -14,9 +16,13 @@ final class MetadataService {
     /// Reads the file, so that names are there from the first frame on, and starts the thread.
     ///
     /// - Parameters:
+    ///   - access: the apiserver to watch. That it does not answer is no error: names come later.
     ///   - window: for how long departed pods keep their names, milliseconds.
     /// - Throws: a `PodListError` or `TransportError`.
-    init(podsFile path: String?, window: Int64, clock: Clock = .system) throws {
+    init(
+        podsFile path: String?, access: APIServerAccess? = nil, window: Int64,
+        clock: Clock = .system
+    ) throws {
         let directory = PodDirectory(window: window)
         let loop = try EventLoop(clock: clock, scratchByteCount: 4_096)
         if let path {
@@ -34,10 +40,12 @@ final class MetadataService {
         self.directory = directory
         self.loop = loop
         thread = try SystemThread.start(name: "metadata") { loop.run() }
+        source = try access.map { try KubernetesSource($0, directory: directory) }
     }
 
     /// Ends the thread. Call it once.
     func stop() {
+        source?.stop()
         loop.stop()
         thread.join()
     }

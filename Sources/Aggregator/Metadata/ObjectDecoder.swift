@@ -5,12 +5,14 @@ import Wire
 /// One decoder for a list or a watch: it shares texts between objects. Each method takes one whole
 /// object; fields may come in any order, unknown ones are skipped. Not safe for several threads.
 struct ObjectDecoder {
-    var texts = StringInterner(slotCount: 1 << 16)
-    private var nodeNames = StringInterner(slotCount: 1 << 13)
-    private var labelSets = ValueInterner<LabelSet>(slotCount: 1 << 12)
-    private var owners = ValueInterner<OwnerReference>(slotCount: 1 << 12)
-    private var resources = ValueInterner<ContainerResources>(slotCount: 1 << 12)
+    var texts: StringInterner
+    private var nodeNames: StringInterner
+    private var labelSets: ValueInterner<LabelSet>
+    private var owners: ValueInterner<OwnerReference>
+    private var resources: ValueInterner<ContainerResources>
     private var labelScratch: [LabelSet.Label] = []
+    /// Of the object that was read last; empty if it had none.
+    private(set) var lastResourceVersion = ""
     /// The first quantity or time that is none; the object is refused when it has been read.
     private var firstInvalid: (field: String, value: String)?
 
@@ -25,6 +27,30 @@ struct ObjectDecoder {
         var isTerminating = false
         /// Only kept for nodes.
         var annotations: [String: String] = [:]
+    }
+
+    /// - Parameter textCount: texts that are remembered for sharing, 16 bytes each.
+    init(textCount: Int = 1 << 16) {
+        texts = StringInterner(slotCount: textCount)
+        nodeNames = StringInterner(slotCount: textCount / 8)
+        labelSets = ValueInterner(slotCount: textCount / 16)
+        owners = ValueInterner(slotCount: textCount / 16)
+        resources = ValueInterner(slotCount: textCount / 16)
+    }
+
+    /// `metadata.resourceVersion` of any object; nothing else is needed to be there.
+    mutating func resourceVersion(
+        _ bytes: UnsafeRawBufferPointer, offset: Int = 0
+    ) throws(ObjectError) -> String {
+        lastResourceVersion = ""
+        do {
+            var json = JSONScanner(bytes, baseOffset: offset)
+            _ = try metadataOnly(&json)
+            try json.end()
+        } catch {
+            throw .json(error)
+        }
+        return lastResourceVersion
     }
 
     /// `kind` of an object; empty if it has none, as in the items of a typed list.
@@ -50,6 +76,7 @@ struct ObjectDecoder {
         _ read: (inout Self, inout JSONScanner) throws(JSONError) -> (Metadata, Value)
     ) throws(ObjectError) -> Value {
         firstInvalid = nil
+        lastResourceVersion = ""
         let metadata: Metadata
         let value: Value
         do {
@@ -141,6 +168,7 @@ struct ObjectDecoder {
             case "name": metadata.name = try json.string().string
             case "namespace": metadata.namespace = texts.string(try json.string())
             case "uid": metadata.uid = try json.string().withUTF8 { ObjectUID(utf8: $0) }
+            case "resourceVersion": lastResourceVersion = try json.string().string
             case "labels": metadata.labels = try labels(&json)
             case "annotations": try annotations(&json, &metadata, keepingAnnotations)
             case "ownerReferences": metadata.controller = try controller(&json)

@@ -23,7 +23,7 @@ struct ObjectListReader: ~Copyable {
     }
 
     private(set) var objects = Objects()
-    private var decoder: ObjectDecoder
+    private(set) var decoder: ObjectDecoder
     private var splitter = JSONSplitter(.items)
     private let itemKind: String?
     /// The offset of the first item that was taken for a pod because it named no kind.
@@ -34,6 +34,9 @@ struct ObjectListReader: ~Copyable {
         self.itemKind = itemKind
         self.decoder = decoder
     }
+
+    /// Ready for the next part of a list in parts; the objects so far stay.
+    mutating func beginNextPage() { splitter = JSONSplitter(.items) }
 
     mutating func read(_ piece: UnsafeRawBufferPointer) throws(ObjectError) {
         var index = 0

@@ -47,7 +47,7 @@ import Wire
     @Test func aSmallerRingKeepsTheNewest() throws {
         let test = try filled(ringBytes: 1 << 20)
         let bytes = RingSpool.encode(test.outbox, Self.runID, names: ["a:1"])
-        let restored = try RingSpool.decode(bytes, capacity: 4_096)
+        let restored = try RingSpool.decode(bytes, capacity: 2_048)
         #expect(restored.ring.next == test.outbox.ring.next)
         #expect(restored.ring.oldest > test.outbox.ring.oldest + 100)
         #expect(try #require(restored.ring.entry(restored.ring.oldest)).isKey)
@@ -87,7 +87,7 @@ import Wire
         let bytes = RingSpool.encode(test.outbox, Self.runID, names: ["a:1"])
         func isBelieved(_ bytes: [UInt8]) -> Bool {
             do {
-                _ = try RingSpool.decode(bytes, capacity: 4_096)
+                _ = try RingSpool.decode(bytes, capacity: 2_048)
                 return true
             } catch {
                 return false

@@ -1,0 +1,218 @@
+import Glibc
+import Wire
+
+/// A byte stream for a thread that has nothing else to do: each call waits with poll(2) until it is
+/// done or its deadline has come.
+final class BlockingConnection {
+    private let stream: any ByteStream
+    private let clock: Clock
+    /// Received and not yet taken.
+    private var buffer: [UInt8] = []
+    private var bufferStart = 0
+
+    /// Resolves and connects, trying each address in turn.
+    ///
+    /// - Parameter deadline: monotonic nanoseconds, for the whole.
+    init(
+        to endpoint: SinkEndpoint, environment: SinkEnvironment, deadline: UInt64
+    ) throws(SinkError) {
+        clock = environment.clock
+        let addresses: [SocketAddress]
+        do throws(TransportError) {
+            addresses = try endpoint.address.resolve()
+        } catch {
+            throw .transport(error)
+        }
+        var failure = SinkError.timedOut(what: "connecting to \(endpoint.address)")
+        var connected: (any ByteStream)?
+        for address in addresses {
+            do throws(SinkError) {
+                let stream = try environment.dialer.dial(endpoint, resolved: address)
+                do throws(SinkError) {
+                    try Self.establish(stream, endpoint, clock, deadline)
+                } catch {
+                    stream.close()
+                    throw error
+                }
+                connected = stream
+                break
+            } catch {
+                failure = error
+            }
+        }
+        guard let connected else { throw failure }
+        stream = connected
+    }
+
+    deinit { stream.close() }
+
+    /// Sends all of it.
+    func write(_ bytes: [UInt8], deadline: UInt64) throws(SinkError) {
+        var offset = 0
+        while offset < bytes.count {
+            let outcome = bytes.withUnsafeBytes {
+                stream.write(UnsafeRawBufferPointer(rebasing: $0[offset...]))
+            }
+            switch outcome {
+            case .done(let count): offset += count
+            case .wantsRead: try wait(POLLIN, deadline, "sending")
+            case .wantsWrite: try wait(POLLOUT, deadline, "sending")
+            case .endOfStream: throw .endOfStream(what: "while sending")
+            case .failed(let error): throw .transport(error)
+            }
+        }
+    }
+
+    /// Exactly `count` bytes.
+    func read(_ count: Int, deadline: UInt64) throws(SinkError) -> [UInt8] {
+        while buffer.count - bufferStart < count {
+            guard try receive(deadline: deadline) else {
+                throw .endOfStream(what: "while answering")
+            }
+        }
+        return take(count)
+    }
+
+    /// All bytes up to and including the next line feed, which is left out with a CR before it.
+    func readLine(limit: Int, deadline: UInt64) throws(SinkError) -> [UInt8] {
+        var searched = bufferStart
+        while true {
+            if let end = buffer[searched...].firstIndex(of: 0x0A) {
+                var line = take(end + 1 - bufferStart)
+                line.removeLast()
+                if line.last == 0x0D { line.removeLast() }
+                return line
+            }
+            guard buffer.count - bufferStart <= limit else {
+                throw .malformedAnswer("a line is longer than \(limit) bytes")
+            }
+            let waiting = buffer.count - bufferStart
+            guard try receive(deadline: deadline) else {
+                throw .endOfStream(what: "while answering")
+            }
+            searched = bufferStart + waiting
+        }
+    }
+
+    /// What came and was not taken yet.
+    var buffered: ArraySlice<UInt8> { buffer[bufferStart...] }
+
+    /// Takes bytes that `buffered` showed.
+    func consume(_ count: Int) {
+        precondition(count <= buffer.count - bufferStart, "consume \(count)")
+        bufferStart += count
+    }
+
+    /// Waits until there is more in `buffered`.
+    func receiveMore(deadline: UInt64) throws(SinkError) {
+        guard try receive(deadline: deadline) else {
+            throw .endOfStream(what: "while answering")
+        }
+    }
+
+    /// Whatever comes until the peer closes, at most `limit` bytes.
+    func readToEnd(limit: Int, deadline: UInt64) throws(SinkError) -> [UInt8] {
+        while try receive(deadline: deadline) {
+            guard buffer.count - bufferStart <= limit else {
+                throw .malformedAnswer("the answer is longer than \(limit) bytes")
+            }
+        }
+        return take(buffer.count - bufferStart)
+    }
+
+    /// Ends this side and waits until the peer ends its own. At the deadline it is enough that the
+    /// peer's kernel has every byte; false if it does not.
+    func finish(deadline: UInt64) throws(SinkError) -> Bool {
+        stream.finishWriting()
+        do throws(SinkError) {
+            while try receive(deadline: deadline) { buffer.removeAll(keepingCapacity: true) }
+            return true
+        } catch {
+            guard case .timedOut = error else { throw error }
+            var unacknowledged: Int32 = 0
+            let result = ioctl(stream.descriptor, UInt(TIOCOUTQ), &unacknowledged)
+            return result == 0 && unacknowledged == 0
+        }
+    }
+
+    /// Whether the peer has closed or broken the connection, or sent something unasked, as far as
+    /// can be told without waiting.
+    var isStale: Bool {
+        if buffer.count > bufferStart || stream.hasBufferedInput { return true }
+        var state = pollfd(fd: stream.descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&state, 1, 0) != 0
+    }
+
+    private func take(_ count: Int) -> [UInt8] {
+        let bytes = Array(buffer[bufferStart..<(bufferStart + count)])
+        bufferStart += count
+        if bufferStart == buffer.count {
+            buffer.removeAll(keepingCapacity: buffer.capacity <= 1 << 20)
+            bufferStart = 0
+        }
+        return bytes
+    }
+
+    /// Waits for more bytes; false at the end of the stream.
+    private func receive(deadline: UInt64) throws(SinkError) -> Bool {
+        if bufferStart > 0 {
+            buffer.removeSubrange(..<bufferStart)
+            bufferStart = 0
+        }
+        while true {
+            let used = buffer.count
+            buffer.append(contentsOf: repeatElement(0, count: 16_384))
+            let outcome = buffer.withUnsafeMutableBytes {
+                stream.read(into: UnsafeMutableRawBufferPointer(rebasing: $0[used...]))
+            }
+            if case .done(let count) = outcome {
+                buffer.removeSubrange((used + count)...)
+                return true
+            }
+            buffer.removeSubrange(used...)
+            switch outcome {
+            case .done: break
+            case .wantsRead: try wait(POLLIN, deadline, "waiting for an answer")
+            case .wantsWrite: try wait(POLLOUT, deadline, "waiting for an answer")
+            case .endOfStream: return false
+            case .failed(let error): throw .transport(error)
+            }
+        }
+    }
+
+    private func wait(_ events: Int32, _ deadline: UInt64, _ what: String) throws(SinkError) {
+        try Self.wait(stream, events, clock, deadline, what)
+    }
+
+    private static func establish(
+        _ stream: any ByteStream, _ endpoint: SinkEndpoint, _ clock: Clock, _ deadline: UInt64
+    ) throws(SinkError) {
+        while true {
+            let what = "connecting to \(endpoint.address)"
+            switch stream.establish() {
+            case .done: return
+            case .wantsRead: try wait(stream, POLLIN, clock, deadline, what)
+            case .wantsWrite: try wait(stream, POLLOUT, clock, deadline, what)
+            case .endOfStream: throw .endOfStream(what: "while \(what)")
+            case .failed(let error): throw .transport(error)
+            }
+        }
+    }
+
+    private static func wait(
+        _ stream: any ByteStream, _ events: Int32, _ clock: Clock, _ deadline: UInt64,
+        _ what: String
+    ) throws(SinkError) {
+        while true {
+            let now = clock.monotonicNanoseconds
+            guard now < deadline else { throw .timedOut(what: what) }
+            let milliseconds = min((deadline - now + 999_999) / 1_000_000, 60_000)
+            var state = pollfd(fd: stream.descriptor, events: Int16(events), revents: 0)
+            let result = poll(&state, 1, Int32(milliseconds))
+            if result > 0 { return }
+            guard result == 0 || errno == EINTR else {
+                throw .transport(.system(call: "poll", errno: errno))
+            }
+        }
+    }
+}

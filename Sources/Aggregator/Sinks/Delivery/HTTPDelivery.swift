@@ -1,0 +1,116 @@
+import Wire
+
+/// What one backend's protocol over HTTP asks for. Belongs to one delivery and its thread.
+protocol HTTPSinkBackend {
+    /// Makes the backend ready (databases, templates); before the first request and again after
+    /// `needsPreparation`.
+    mutating func prepare(_ exchange: HTTPExchange) throws(SinkError)
+    /// The HTTP request that carries a request. Secrets are read here.
+    mutating func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPSinkRequest
+    /// What an answer means for the request.
+    func judge(_ response: HTTPSinkResponse, _ request: SinkRequest) -> DeliveryOutcome
+    /// Whether an answer says that what `prepare` made is gone.
+    func needsPreparation(after response: HTTPSinkResponse) -> Bool
+    /// Delivers one request where that takes several exchanges; `nil` for one.
+    mutating func deliver(
+        _ request: SinkRequest, _ exchange: HTTPExchange
+    ) throws(SinkError) -> DeliveryOutcome?
+}
+
+extension HTTPSinkBackend {
+    mutating func prepare(_ exchange: HTTPExchange) throws(SinkError) {}
+    func needsPreparation(after response: HTTPSinkResponse) -> Bool { false }
+    func judge(_ response: HTTPSinkResponse, _ request: SinkRequest) -> DeliveryOutcome {
+        HTTPVerdict.byStatus(response)
+    }
+    mutating func deliver(
+        _ request: SinkRequest, _ exchange: HTTPExchange
+    ) throws(SinkError) -> DeliveryOutcome? { nil }
+}
+
+/// One exchange after the other with a server, under one deadline.
+struct HTTPExchange {
+    fileprivate let requester: any HTTPRequester
+    fileprivate let deadline: UInt64
+    let environment: SinkEnvironment
+
+    init(_ requester: any HTTPRequester, deadline: UInt64, environment: SinkEnvironment) {
+        self.requester = requester
+        self.deadline = deadline
+        self.environment = environment
+    }
+
+    func callAsFunction(_ request: HTTPSinkRequest) throws(SinkError) -> HTTPSinkResponse {
+        try requester.perform(request, deadline: deadline)
+    }
+
+    /// An exchange with another server, for credentials.
+    func other(
+        _ endpoint: SinkEndpoint, _ request: HTTPSinkRequest
+    ) throws(SinkError) -> HTTPSinkResponse {
+        let requester = ConnectionRequester(endpoint, environment: environment)
+        return try requester.perform(request, deadline: deadline)
+    }
+}
+
+/// Statuses as most backends mean them.
+enum HTTPVerdict {
+    static func byStatus(_ response: HTTPSinkResponse) -> DeliveryOutcome {
+        let reason = "HTTP \(response.status) \(response.excerpt)"
+        switch response.status {
+        case 200..<300: return .accepted
+        // What is wrong is the request itself; it would be refused for ever.
+        case 400, 405, 406, 409, 410, 411, 413, 414, 415, 422: return .refused(reason: reason)
+        // Credentials, addresses and quotas can be put right without losing anything.
+        default: return .failed(reason: reason, retryAfterSeconds: response.retryAfterSeconds)
+        }
+    }
+}
+
+/// Delivers over HTTP.
+final class HTTPDelivery<Backend: HTTPSinkBackend>: SinkDelivery {
+    private var backend: Backend
+    private let requesters: [any HTTPRequester]
+    private let environment: SinkEnvironment
+    /// Which server is used; the next one after a failure.
+    private var serverIndex = 0
+    private var isPrepared = false
+
+    /// - Parameter endpoints: servers of which any will do.
+    init(_ backend: Backend, _ endpoints: [SinkEndpoint], environment: SinkEnvironment) {
+        precondition(!endpoints.isEmpty)
+        self.backend = backend
+        self.environment = environment
+        requesters = endpoints.map { ConnectionRequester($0, environment: environment) }
+    }
+
+    func disconnect() {
+        for requester in requesters { requester.disconnect() }
+    }
+
+    func deliver(_ request: SinkRequest, deadline: UInt64) -> DeliveryOutcome {
+        let exchange = HTTPExchange(
+            requesters[serverIndex], deadline: deadline, environment: environment)
+        do throws(SinkError) {
+            if !isPrepared {
+                try backend.prepare(exchange)
+                isPrepared = true
+            }
+            if let outcome = try backend.deliver(request, exchange) { return outcome }
+            let response = try exchange(backend.httpRequest(for: request))
+            if backend.needsPreparation(after: response) {
+                isPrepared = false
+                return .failed(
+                    reason: "HTTP \(response.status) \(response.excerpt)", retryAfterSeconds: 0)
+            }
+            let outcome = backend.judge(response, request)
+            if case .failed = outcome { nextServer() }
+            return outcome
+        } catch {
+            nextServer()
+            return .failed(reason: error.description)
+        }
+    }
+
+    private func nextServer() { serverIndex = (serverIndex + 1) % requesters.count }
+}

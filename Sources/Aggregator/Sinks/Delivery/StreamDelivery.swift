@@ -1,0 +1,154 @@
+import Glibc
+import Wire
+
+/// How a request travels over TCP where the protocol has no HTTP.
+protocol StreamSinkProtocol {
+    /// Sends a request over an open connection and waits for the yes, if the protocol has one.
+    mutating func send(
+        _ request: SinkRequest, over connection: BlockingConnection, deadline: UInt64
+    ) throws(SinkError) -> DeliveryOutcome
+    /// After connecting: authentication and the like.
+    mutating func greet(_ connection: BlockingConnection, deadline: UInt64) throws(SinkError)
+}
+
+extension StreamSinkProtocol {
+    mutating func greet(_ connection: BlockingConnection, deadline: UInt64) throws(SinkError) {}
+}
+
+/// Delivers over one kept TCP or TLS connection.
+final class StreamDelivery<Protocol: StreamSinkProtocol>: SinkDelivery {
+    private var conversation: Protocol
+    private let endpoint: SinkEndpoint
+    private let environment: SinkEnvironment
+    private var connection: BlockingConnection?
+
+    init(_ conversation: Protocol, _ endpoint: SinkEndpoint, environment: SinkEnvironment) {
+        self.conversation = conversation
+        self.endpoint = endpoint
+        self.environment = environment
+    }
+
+    func disconnect() { connection = nil }
+
+    func deliver(_ request: SinkRequest, deadline: UInt64) -> DeliveryOutcome {
+        do throws(SinkError) {
+            if connection?.isStale ?? false { connection = nil }
+            let used: BlockingConnection
+            if let kept = connection {
+                used = kept
+            } else {
+                used = try BlockingConnection(
+                    to: endpoint, environment: environment, deadline: deadline)
+                try conversation.greet(used, deadline: deadline)
+            }
+            connection = nil
+            let outcome = try conversation.send(request, over: used, deadline: deadline)
+            connection = used
+            return outcome
+        } catch {
+            return .failed(reason: error.description)
+        }
+    }
+}
+
+/// Delivers lines to a server that never answers (Graphite, Wavefront).
+///
+/// The protocol has no yes, but TCP can be asked for one: each request has its own connection, which
+/// is ended behind the last line. A server ends its side when it has read that far; one that died
+/// before resets the connection. A server that leaves its side open for long has at least all bytes
+/// in its kernel, which is then taken for a yes.
+final class LineDelivery: SinkDelivery {
+    private let endpoint: SinkEndpoint
+    private let environment: SinkEnvironment
+    private static let closePatienceNanoseconds: UInt64 = 5_000_000_000
+
+    init(_ endpoint: SinkEndpoint, environment: SinkEnvironment) {
+        self.endpoint = endpoint
+        self.environment = environment
+    }
+
+    func disconnect() {}
+
+    func deliver(_ request: SinkRequest, deadline: UInt64) -> DeliveryOutcome {
+        do throws(SinkError) {
+            let connection = try BlockingConnection(
+                to: endpoint, environment: environment, deadline: deadline)
+            try connection.write(request.body, deadline: deadline)
+            let patience = environment.clock.monotonicNanoseconds + Self.closePatienceNanoseconds
+            guard try connection.finish(deadline: min(deadline, patience)) else {
+                return .failed(reason: "the server read nothing for 5 s")
+            }
+            return .accepted
+        } catch {
+            return .failed(reason: error.description)
+        }
+    }
+}
+
+/// Delivers each request as one UDP datagram. There is no yes: what the kernel took counts.
+final class DatagramDelivery: SinkDelivery {
+    private let address: HostAndPort
+    private var socket: Int32 = -1
+
+    init(_ address: HostAndPort) { self.address = address }
+
+    deinit { disconnect() }
+
+    func disconnect() {
+        if socket >= 0 { close(socket) }
+        socket = -1
+    }
+
+    func deliver(_ request: SinkRequest, deadline: UInt64) -> DeliveryOutcome {
+        do throws(TransportError) {
+            if socket < 0 { socket = try DatagramSocket.connect(to: address) }
+        } catch {
+            return .failed(reason: error.description)
+        }
+        // A refused datagram is reported to the next call, so it is that one which goes twice.
+        for _ in 0..<2 {
+            let count = request.body.withUnsafeBytes {
+                Glibc.send(socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            if count == request.body.count { return .accepted }
+            let error = errno
+            if error == EMSGSIZE {
+                return .refused(reason: "a datagram of \(request.body.count) bytes is too long")
+            }
+            if error != ECONNREFUSED && error != EINTR {
+                disconnect()
+                return .failed(
+                    reason: TransportError.connectionFailed(errno: error).description)
+            }
+        }
+        return .failed(
+            reason: TransportError.cannotConnect(
+                address: address.description, errno: ECONNREFUSED
+            ).description)
+    }
+}
+
+/// Writes to standard output or standard error.
+final class DescriptorDelivery: SinkDelivery {
+    private let descriptor: Int32
+
+    init(_ descriptor: Int32) { self.descriptor = descriptor }
+
+    func disconnect() {}
+
+    func deliver(_ request: SinkRequest, deadline: UInt64) -> DeliveryOutcome {
+        var offset = 0
+        while offset < request.body.count {
+            let count = request.body.withUnsafeBytes {
+                write(descriptor, $0.baseAddress.map { $0 + offset }, request.body.count - offset)
+            }
+            if count < 0 {
+                if errno == EINTR { continue }
+                return .failed(
+                    reason: TransportError.system(call: "write", errno: errno).description)
+            }
+            offset += count
+        }
+        return .accepted
+    }
+}

@@ -1,0 +1,180 @@
+import Wire
+
+/// Prometheus remote write 1.0 (<https://prometheus.io/docs/specs/prw/remote_write_spec/>): a
+/// snappy-compressed protobuf `WriteRequest` of series with one sample each.
+///
+/// Labels are in the order of their names, as the specification demands, which the encoder gets by
+/// putting `__name__` first and sorting the rest.
+struct RemoteWriteEncoder: SinkEncoder {
+    struct Options: Sendable, Equatable {
+        var prefix = "heapwire_"
+        var clusterName = "default"
+        /// Whether the Kubernetes objects' own labels are sent, as `label_…`.
+        var sendsObjectLabels = false
+    }
+
+    let limits = RequestLimits(byteCountMax: 2 << 20, pointCountMax: 10_000)
+    let envelope = RequestEnvelope(packing: .snappy)
+    private let names: RemoteWriteNames
+    private var labels: RemoteWriteLabels
+    /// The encoded labels of the current set or child.
+    private var encodedLabels: [UInt8] = []
+    /// Field 2 of a sample, its timestamp.
+    private var encodedTime: [UInt8] = []
+
+    init(_ options: Options) {
+        names = RemoteWriteNames(prefix: options.prefix)
+        labels = RemoteWriteLabels(options)
+    }
+
+    mutating func begin(cycle: Int64) {
+        encodedTime.removeAll(keepingCapacity: true)
+        Protobuf.append(2, varint: UInt64(bitPattern: cycle), to: &encodedTime)
+    }
+
+    mutating func encode(_ set: borrowing MetricSet, into requests: inout RequestBuilder) {
+        let table = names.table(of: set.kind)
+        setLabels(set, [])
+        for sample in set.values { series(sample.metric, sample.value, table, &requests) }
+        var index = 0
+        while index < set.labeledValues.count {
+            let child = set.labeledValues[index].labels
+            setLabels(set, child)
+            while index < set.labeledValues.count, set.labeledValues[index].labels == child {
+                let sample = set.labeledValues[index]
+                series(sample.metric, sample.value, table, &requests)
+                index += 1
+            }
+        }
+    }
+
+    private mutating func setLabels(_ set: borrowing MetricSet, _ child: [Label]) {
+        labels.merge(set, child)
+        encodedLabels.removeAll(keepingCapacity: true)
+        for label in labels.merged {
+            let nameCount = label.key.utf8.count
+            let valueCount = label.value.utf8.count
+            let count =
+                2 + nameCount + valueCount + Protobuf.varintByteCount(UInt64(nameCount))
+                + Protobuf.varintByteCount(UInt64(valueCount))
+            Protobuf.append(header: 1, byteCount: count, to: &encodedLabels)
+            Protobuf.append(1, string: label.key, to: &encodedLabels)
+            Protobuf.append(2, string: label.value, to: &encodedLabels)
+        }
+    }
+
+    @inline(__always)
+    private func series(
+        _ metric: MetricKey, _ value: MetricValue, _ table: RemoteWriteNames.Table,
+        _ requests: inout RequestBuilder
+    ) {
+        requests.beginItem()
+        let name = table.encodedName(metric)
+        let sampleCount = 9 + encodedTime.count
+        // 2: tag and length of the sample, which is shorter than 128 bytes.
+        let count = name.count + encodedLabels.count + 2 + sampleCount
+        Protobuf.append(header: 1, byteCount: count, to: &requests.bytes)
+        requests.bytes.append(contentsOf: name)
+        requests.bytes.append(contentsOf: encodedLabels)
+        requests.bytes.append(2 << 3 | 2)
+        requests.bytes.append(UInt8(sampleCount))
+        Protobuf.append(1, double: value.double * table.scale(metric), to: &requests.bytes)
+        requests.bytes.append(contentsOf: encodedTime)
+        requests.endItem()
+    }
+}
+
+/// The labels of remote write: Kubernetes' usual names, in their order.
+struct RemoteWriteLabels: Sendable {
+    private let options: RemoteWriteEncoder.Options
+    private(set) var merged: [Label] = []
+
+    init(_ options: RemoteWriteEncoder.Options) { self.options = options }
+
+    mutating func merge(_ set: borrowing MetricSet, _ child: [Label]) {
+        merged.removeAll(keepingCapacity: true)
+        if !options.clusterName.isEmpty {
+            merged.append(Label(key: "cluster", value: options.clusterName))
+        }
+        for label in set.labels { append(label) }
+        for label in child { append(label) }
+        if options.sendsObjectLabels {
+            for label in ObjectLabels.pairs(of: set) where !label.value.isEmpty {
+                let key = PrometheusNames.objectLabel(label.key)
+                if !merged.contains(where: { $0.key == key }) {
+                    merged.append(Label(key: key, value: label.value))
+                }
+            }
+        }
+        merged.sort { $0.key < $1.key }
+    }
+
+    private mutating func append(_ label: Label) {
+        guard !label.value.isEmpty, let key = PrometheusNames.label(label.key) else { return }
+        merged.append(Label(key: key, value: label.value))
+    }
+}
+
+/// The `__name__` labels of the whole catalogue for each kind of entity, encoded.
+struct RemoteWriteNames: Sendable {
+    struct Table: Sendable {
+        fileprivate let kind: EntityKind
+        fileprivate let prefix: String
+        /// By metric number.
+        fileprivate var encoded: [[UInt8]]
+        fileprivate var scales: [Double]
+
+        @inline(__always)
+        func encodedName(_ metric: MetricKey) -> [UInt8] {
+            switch metric {
+            case .catalogue(let id): encoded[Int(id.rawValue)]
+            case .named: RemoteWriteNames.encode(name(metric))
+            }
+        }
+
+        @inline(__always)
+        func scale(_ metric: MetricKey) -> Double {
+            switch metric {
+            case .catalogue(let id): scales[Int(id.rawValue)]
+            case .named: 1
+            }
+        }
+
+        func name(_ metric: MetricKey) -> String {
+            PrometheusNames.name(metric, of: kind, prefix: prefix)
+        }
+    }
+
+    private var tables: [Table] = []
+
+    init(prefix: String) {
+        let last = Catalog.metrics.map { Int($0.id.rawValue) }.max() ?? 0
+        for kind in EntityKind.allCases {
+            var table = Table(
+                kind: kind, prefix: prefix, encoded: Array(repeating: [], count: last + 1),
+                scales: Array(repeating: 1, count: last + 1))
+            for metric in Catalog.metrics {
+                let key = MetricKey.catalogue(metric.id)
+                table.encoded[Int(metric.id.rawValue)] = Self.encode(table.name(key))
+                table.scales[Int(metric.id.rawValue)] = PrometheusNames.scale(key)
+            }
+            tables.append(table)
+        }
+    }
+
+    func table(of kind: EntityKind) -> Table {
+        guard let table = tables.first(where: { $0.kind == kind }) else {
+            preconditionFailure("no names for \(kind)")
+        }
+        return table
+    }
+
+    fileprivate static func encode(_ name: String) -> [UInt8] {
+        var bytes: [UInt8] = []
+        Protobuf.append(1, to: &bytes) { label in
+            Protobuf.append(1, string: "__name__", to: &label)
+            Protobuf.append(2, string: name, to: &label)
+        }
+        return bytes
+    }
+}

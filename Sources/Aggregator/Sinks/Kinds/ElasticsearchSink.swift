@@ -1,0 +1,168 @@
+import Wire
+
+extension SinkDefinition {
+    static let elasticsearch = elasticsearch(kind: "elasticsearch")
+    /// The same protocol under the other name.
+    static let openSearch = elasticsearch(kind: "opensearch")
+
+    private static func elasticsearch(kind: String) -> SinkDefinition {
+        SinkDefinition(
+            kind, "Elasticsearch 5 to 9 and OpenSearch by _bulk",
+            [
+                SinkOption("nodes", "a server's URL; may be repeated", repeatable: true),
+                SinkOption("index", "index or data stream; default heapster"),
+                SinkOption("data_stream", "true: a data stream instead of an index a day"),
+                SinkOption("pipeline", "ingest pipeline"),
+                SinkOption("esUserName", "user name"),
+                SinkOption("esUserSecret", "password", secret: true),
+                SinkOption("api_key", "API key, as base64 of id:key", secret: true),
+                SinkOption("ver", "accepted for Heapster's sake: the server is asked"),
+                SinkOption("sniff", "accepted: name all servers with nodes instead"),
+                SinkOption("healthCheck", "accepted: a failing server is left at once"),
+                SinkOption("startupHealthcheckTimeout", "accepted: starting never waits"),
+                SinkOption("maxRetries", "accepted: a request is tried until it arrives"),
+                SinkOption("bulkWorkers", "requests in flight; default 1"),
+                SinkOption("gzip", "true: compress"),
+            ] + SinkOption.tls
+        ) { (uri, options) throws(SinkConfigurationError) in
+            try make(uri, options)
+        }
+    }
+
+    private static func make(
+        _ uri: SinkURI, _ options: SinkOptions
+    ) throws(SinkConfigurationError) -> SinkPlan {
+        var target = try HTTPTarget(uri, options, defaultHost: "localhost", defaultPort: 9_200)
+        var endpoints: [SinkEndpoint] = []
+        for node in options.strings("nodes") {
+            let parsed = try SinkURI(parsing: "\(uri.kind):\(node)")
+            endpoints += try HTTPTarget(
+                parsed, options, defaultHost: nil, defaultPort: 9_200
+            ).endpoints
+        }
+        if !endpoints.isEmpty { target.endpoints = endpoints }
+        let servers = target.endpoints
+        let backend = try ElasticsearchBackend(options, basePath: target.basePath)
+        let encoder = ElasticsearchEncoder(
+            clusterName: options.string("cluster_name", default: "default"),
+            isDataStream: backend.isDataStream)
+        return SinkPlan(
+            encoder: encoder, order: .freshestFirst, overwrites: !backend.isDataStream,
+            concurrency: try options.integer("bulkWorkers", default: 1, in: 1...64)
+        ) { HTTPDelivery(backend, servers, environment: $0) }
+    }
+}
+
+/// `_bulk` of Elasticsearch 5 to 9 and OpenSearch. The server is asked for its version, and a template
+/// of that version's shape is installed before the first document.
+struct ElasticsearchBackend: HTTPSinkBackend {
+    let isDataStream: Bool
+    private let index: String
+    private let pipeline: String?
+    private let basePath: String
+    private let credentials: HTTPCredentials
+    private let isCompressed: Bool
+    /// Major version, in Elasticsearch's counting; 0 until the server was asked.
+    private var version = 0
+
+    init(_ options: SinkOptions, basePath: String) throws(SinkConfigurationError) {
+        isDataStream = try options.boolean("data_stream", default: false)
+        index = options.string("index", default: "heapster")
+        pipeline = options.string("pipeline")
+        self.basePath = basePath
+        isCompressed = try options.boolean("gzip", default: false)
+        if let key = options.secret("api_key") {
+            credentials = .token(scheme: "ApiKey", key)
+        } else if let user = options.string("esUserName") {
+            credentials = .basic(user: user, password: try options.requiredSecret("esUserSecret"))
+        } else {
+            credentials = .none
+        }
+    }
+
+    mutating func prepare(_ exchange: HTTPExchange) throws(SinkError) {
+        let answer = try call(exchange, "GET", "/", "")
+        version = try Self.version(answer.body)
+        let name = "heapwire-\(index)"
+        let path = version >= 8 ? "/_index_template/\(name)" : "/_template/\(name)"
+        let response = try call(exchange, "PUT", path, template)
+        guard response.status / 100 == 2 else {
+            throw .backend(
+                "cannot install the template: HTTP \(response.status) \(response.excerpt)")
+        }
+    }
+
+    private func call(
+        _ exchange: HTTPExchange, _ method: String, _ path: String, _ body: String
+    ) throws(SinkError) -> HTTPSinkResponse {
+        var fields = try credentials.fields()
+        if !body.isEmpty { fields.append(("Content-Type", "application/json")) }
+        return try exchange(
+            HTTPSinkRequest(method, basePath + path, fields: fields, body: Array(body.utf8)))
+    }
+
+    /// The major version of the root document; every OpenSearch takes what Elasticsearch 8 takes.
+    static func version(_ body: [UInt8]) throws(SinkError) -> Int {
+        let text = String(decoding: body.prefix(4_096), as: UTF8.self)
+        if Substring(text).range(of: "opensearch") != nil { return 8 }
+        guard let mark = Substring(text).range(of: "\"number\""),
+            let start = text[mark.upperBound...].firstIndex(where: { $0.isNumber }),
+            let major = Int(text[start...].prefix { $0.isNumber })
+        else { throw .malformedAnswer("no version in the server's root document") }
+        return major
+    }
+
+    /// Texts are kept as they are, values are doubles, so that no document meets a mapping of
+    /// another type.
+    private var template: String {
+        let text = version >= 5 ? "keyword" : "string"
+        let properties = """
+            "dynamic_templates":[\
+            {"values":{"path_match":"*.value","mapping":{"type":"double"}}},\
+            {"texts":{"match_mapping_type":"string","mapping":{"type":"\(text)"}}}],\
+            "properties":{"@timestamp":{"type":"date"}}
+            """
+        let pattern = isDataStream ? index : "\(index)-*"
+        switch version {
+        case ...5:
+            return "{\"template\":\"\(pattern)\",\"mappings\":{\"doc\":{\(properties)}}}"
+        case 6:
+            return "{\"index_patterns\":[\"\(pattern)\"],\"mappings\":{\"doc\":{\(properties)}}}"
+        case 7:
+            return "{\"index_patterns\":[\"\(pattern)\"],\"mappings\":{\(properties)}}"
+        default:
+            let stream = isDataStream ? ",\"data_stream\":{}" : ""
+            return "{\"index_patterns\":[\"\(pattern)\"],\"priority\":200\(stream),"
+                + "\"template\":{\"mappings\":{\(properties)}}}"
+        }
+    }
+
+    func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPSinkRequest {
+        var path = "/\(URLText.encode(isDataStream ? index : dailyIndex(of: request.cycle)))"
+        if version < 7 { path += "/doc" }
+        path += "/_bulk"
+        if let pipeline { path += "?pipeline=\(URLText.encode(pipeline))" }
+        var fields = try credentials.fields()
+        fields.append(("Content-Type", "application/x-ndjson"))
+        var body = request.body
+        if isCompressed {
+            fields.append(("Content-Encoding", "gzip"))
+            body = BodyPacking.gzip.pack(body)
+        }
+        return HTTPSinkRequest("POST", basePath + path, fields: fields, body: body)
+    }
+
+    /// `heapster-2026.01.31`.
+    private func dailyIndex(of cycle: Int64) -> String {
+        let day = RFC3339.string(milliseconds: cycle).prefix(10)
+        return "\(index)-\(String(day.map { $0 == "-" ? "." : $0 }))"
+    }
+
+    func judge(_ response: HTTPSinkResponse, _ request: SinkRequest) -> DeliveryOutcome {
+        guard response.status == 200 else { return HTTPVerdict.byStatus(response) }
+        guard let items = BulkAnswer.failures(in: response.body) else {
+            return .failed(reason: "the answer to _bulk is not JSON as documented")
+        }
+        return BulkAnswer.outcome(of: request, failures: items)
+    }
+}

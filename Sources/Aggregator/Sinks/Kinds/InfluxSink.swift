@@ -1,0 +1,158 @@
+import Wire
+
+extension SinkDefinition {
+    /// InfluxDB 1 (database, user, password) and 2 (organisation, bucket, token).
+    static let influxdb = SinkDefinition(
+        "influxdb", "InfluxDB, versions 1 and 2",
+        [
+            SinkOption("user", "user name; default root"),
+            SinkOption("pw", "password; default root", secret: true),
+            SinkOption("db", "database; default k8s"),
+            SinkOption("retention", "how long the database keeps points; default for ever"),
+            SinkOption("rp", "retention policy; default \"default\""),
+            SinkOption("secure", "true: TLS"),
+            SinkOption("withfields", "true: one measurement for each family of metrics"),
+            SinkOption("disable_counter_metrics", "true: leave out counters that have a rate"),
+            SinkOption("concurrency", "requests in flight; default 1"),
+            SinkOption("gzip", "true: compress"),
+            SinkOption("org", "organisation, version 2"),
+            SinkOption("bucket", "bucket, version 2"),
+            SinkOption("token", "token, version 2", secret: true),
+        ] + SinkOption.tls
+    ) { (uri, options) throws(SinkConfigurationError) in
+        let target = try HTTPTarget(
+            uri, options, defaultHost: "monitoring-influxdb", defaultPort: 8_086,
+            isSecure: options.boolean("secure", default: false))
+        let encoder = InfluxEncoder(
+            InfluxEncoder.Options(
+                usesFields: try options.boolean("withfields", default: false),
+                dropsCounters: try options.boolean("disable_counter_metrics", default: false),
+                clusterName: options.string("cluster_name", default: "default"),
+                allowedLabels: options.list("labels")),
+            packing: try options.boolean("gzip", default: false) ? .gzip : .none)
+        let backend = try InfluxBackend(options, basePath: target.basePath)
+        return SinkPlan(
+            encoder: encoder, order: .freshestFirst, overwrites: true,
+            concurrency: try options.integer("concurrency", default: 1, in: 1...64)
+        ) { environment in
+            HTTPDelivery(backend, target.endpoints, environment: environment)
+        }
+    }
+}
+
+/// InfluxDB's HTTP interface (<https://docs.influxdata.com/influxdb/v1/tools/api/>, <https://docs.influxdata.com/influxdb/v2/api/>).
+///
+/// Mended against Heapster: the retention time is set whether the database exists already or not.
+struct InfluxBackend: HTTPSinkBackend {
+    private enum Version: Sendable {
+        case one(database: String, policy: String, retention: Int64)
+        case two(organisation: String, bucket: String)
+    }
+
+    private let version: Version
+    private let credentials: HTTPCredentials
+    private let basePath: String
+    private let isCompressed: Bool
+
+    init(_ options: SinkOptions, basePath: String) throws(SinkConfigurationError) {
+        self.basePath = basePath
+        isCompressed = try options.boolean("gzip", default: false)
+        if let token = options.secret("token") {
+            version = .two(
+                organisation: try options.required("org"), bucket: try options.required("bucket"))
+            credentials = .token(scheme: "Token", token)
+        } else {
+            version = .one(
+                database: options.string("db", default: "k8s"),
+                policy: options.string("rp", default: "default"),
+                retention: try options.duration("retention", defaultMilliseconds: 0))
+            credentials = .basic(
+                user: options.string("user", default: "root"),
+                password: options.secret("pw") ?? .value("root"))
+        }
+    }
+
+    mutating func prepare(_ exchange: HTTPExchange) throws(SinkError) {
+        guard case .one(let name, let policyName, let retention) = version else { return }
+        let (database, policy) = (Self.quoted(name), Self.quoted(policyName))
+        if retention == 0 {
+            // As Heapster: a database that exists with other policies stays as it is.
+            _ = try query("CREATE DATABASE \(database) WITH NAME \(policy)", exchange)
+            return
+        }
+        try accepted(try query("CREATE DATABASE \(database)", exchange))
+        let duration = "DURATION \(max(3_600, retention / 1_000))s REPLICATION 1 DEFAULT"
+        let created = try query(
+            "CREATE RETENTION POLICY \(policy) ON \(database) \(duration)", exchange)
+        // It exists, perhaps with another duration.
+        if created != nil {
+            try accepted(
+                try query("ALTER RETENTION POLICY \(policy) ON \(database) \(duration)", exchange))
+        }
+    }
+
+    private func accepted(_ error: String?) throws(SinkError) {
+        if let error { throw .backend(error) }
+    }
+
+    /// The error in the answer, if there is one.
+    private func query(_ text: String, _ exchange: HTTPExchange) throws(SinkError) -> String? {
+        let fields =
+            try credentials.fields() + [("Content-Type", "application/x-www-form-urlencoded")]
+        let response = try exchange(
+            HTTPSinkRequest(
+                "POST", "\(basePath)/query", fields: fields,
+                body: Array("q=\(URLText.encode(text))".utf8)))
+        guard response.status == 200 else {
+            throw .backend("HTTP \(response.status) \(response.excerpt)")
+        }
+        return Substring(response.excerpt).range(of: "\"error\"") == nil ? nil : response.excerpt
+    }
+
+    func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPSinkRequest {
+        let target: String
+        switch version {
+        case .one(let database, let policy, _):
+            target =
+                "/write?db=\(URLText.encode(database))&precision=ns&rp=\(URLText.encode(policy))"
+        case .two(let organisation, let bucket):
+            target =
+                "/api/v2/write?org=\(URLText.encode(organisation))"
+                + "&bucket=\(URLText.encode(bucket))&precision=ns"
+        }
+        var fields = try credentials.fields()
+        fields.append(("Content-Type", "text/plain; charset=utf-8"))
+        if isCompressed { fields.append(("Content-Encoding", "gzip")) }
+        return HTTPSinkRequest("POST", basePath + target, fields: fields, body: request.body)
+    }
+
+    func needsPreparation(after response: HTTPSinkResponse) -> Bool {
+        guard case .one = version else { return false }
+        return response.status == 404
+    }
+
+    /// A partial write (400) has stored all points but those that the text counts, which can never
+    /// be stored: their field has another type.
+    func judge(_ response: HTTPSinkResponse, _ request: SinkRequest) -> DeliveryOutcome {
+        let text = Substring(response.excerpt)
+        guard response.status == 400 || response.status == 422,
+            text.range(of: "partial write") != nil
+        else { return HTTPVerdict.byStatus(response) }
+        var refused = request
+        if let mark = text.range(of: "dropped=") {
+            refused.pointCount =
+                Int(text[mark.upperBound...].prefix { $0.isNumber }) ?? request.pointCount
+        }
+        return .partly(
+            remaining: nil, refused: refused, reason: "HTTP \(response.status) \(text)")
+    }
+
+    private static func quoted(_ name: String) -> String {
+        var text = "\""
+        for character in name {
+            if character == "\"" || character == "\\" { text += "\\" }
+            text.append(character)
+        }
+        return text + "\""
+    }
+}

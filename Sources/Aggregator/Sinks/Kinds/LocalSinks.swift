@@ -1,0 +1,214 @@
+import Wire
+
+extension SinkDefinition {
+    /// Heapster's log sink: the whole batch as text, on standard error.
+    static let log = SinkDefinition("log", "every batch as text on standard error", []) { _, _ in
+        SinkPlan(encoder: LogEncoder(), order: .oldestFirst, overwrites: true) { _ in
+            DescriptorDelivery(2)
+        }
+    }
+
+    /// Heapster's sink of the model API. The model is always there, so this does nothing.
+    static let metric = SinkDefinition(
+        "metric", "accepted for Heapster's sake: the model is always served", []
+    ) { _, _ in nil }
+
+    /// cAdvisor's storage driver of that name: a line of JSON for each set, on standard output.
+    static let stdout = SinkDefinition(
+        "stdout", "every set as a line of JSON on standard output", []
+    ) { (_, options) throws(SinkConfigurationError) in
+        let encoder = SetJSONEncoder(
+            clusterName: options.string("cluster_name", default: "default"))
+        return SinkPlan(encoder: encoder, order: .oldestFirst, overwrites: true) { _ in
+            DescriptorDelivery(1)
+        }
+    }
+
+    /// cAdvisor's storage driver of that name: sets as JSON on a list.
+    static let redis = SinkDefinition(
+        "redis", "a list in Redis, HOST:PORT",
+        [
+            SinkOption("key", "the list; default heapwire"),
+            SinkOption("length", "sets that are kept on the list; default 100000, 0 for all"),
+            SinkOption("user", "user name"),
+            SinkOption("pw", "password", secret: true),
+            SinkOption("db", "database number; default 0"),
+            SinkOption("secure", "true: TLS"),
+        ] + SinkOption.tls
+    ) { (uri, options) throws(SinkConfigurationError) in
+        let encoder = SetJSONEncoder(
+            clusterName: options.string("cluster_name", default: "default"))
+        let conversation = RedisConversation(
+            key: options.string("key", default: "heapwire"),
+            length: try options.integer("length", default: 100_000, in: 0...(1 << 40)),
+            user: options.string("user"), password: options.secret("pw"),
+            database: try options.integer("db", default: 0, in: 0...65_535))
+        let endpoint = SinkEndpoint(
+            address: HostAndPort(
+                host: uri.host.isEmpty ? "localhost" : uri.host, port: uri.port ?? 6_379),
+            tls: try options.boolean("secure", default: false) ? try SinkTLS(options) : nil)
+        return SinkPlan(encoder: encoder, order: .oldestFirst, overwrites: false) {
+            StreamDelivery(conversation, endpoint, environment: $0)
+        }
+    }
+}
+
+/// A set as one line of JSON: timestamp, cluster, type, labels, metrics; children's metrics with their
+/// own labels.
+struct SetJSONEncoder: SinkEncoder {
+    let limits = RequestLimits(byteCountMax: 1 << 20, pointCountMax: 20_000)
+    private let clusterName: String
+    private var cycle: Int64 = 0
+    private var json = JSONWriter()
+
+    init(clusterName: String) { self.clusterName = clusterName }
+
+    mutating func begin(cycle: Int64) { self.cycle = cycle }
+
+    mutating func encode(_ set: borrowing MetricSet, into requests: inout RequestBuilder) {
+        json.bytes.removeAll(keepingCapacity: true)
+        json.beginObject()
+        json.key("timestamp")
+        json.time(milliseconds: cycle)
+        json.key("cluster_name")
+        json.string(clusterName)
+        json.key("key")
+        json.string(SetKey.text(of: set))
+        json.key("labels")
+        write(set.labels)
+        json.key("metrics")
+        json.beginObject()
+        for sample in set.values {
+            json.key(sample.metric.name)
+            write(sample.value)
+        }
+        json.endObject()
+        if !set.labeledValues.isEmpty {
+            json.key("labeledMetrics")
+            json.beginArray()
+            for sample in set.labeledValues {
+                json.beginObject()
+                json.key("name")
+                json.string(sample.metric.name)
+                json.key("labels")
+                write(sample.labels)
+                json.key("value")
+                write(sample.value)
+                json.endObject()
+            }
+            json.endArray()
+        }
+        json.endObject()
+        requests.beginItem()
+        requests.bytes.append(contentsOf: json.bytes)
+        requests.bytes.append(UInt8(ascii: "\n"))
+        requests.endItem(points: set.values.count + set.labeledValues.count)
+    }
+
+    private mutating func write(_ labels: [Label]) {
+        json.beginObject()
+        for label in labels {
+            json.key(label.key)
+            json.string(label.value)
+        }
+        json.endObject()
+    }
+
+    private mutating func write(_ value: MetricValue) {
+        switch value {
+        case .integer(let whole): json.integer(whole)
+        case .float(let number): json.double(number)
+        }
+    }
+}
+
+/// Redis' protocol (<https://redis.io/docs/latest/develop/reference/protocol-spec/>): each line of a request is pushed
+/// in front of the list, which is then cut to its length, all in one transaction.
+struct RedisConversation: StreamSinkProtocol {
+    let key: String
+    let length: Int
+    let user: String?
+    let password: Secret?
+    let database: Int
+
+    mutating func greet(_ connection: BlockingConnection, deadline: UInt64) throws(SinkError) {
+        if let password {
+            let words = ["AUTH"] + (user.map { [$0] } ?? []) + [try password.reveal()]
+            try expectOK(connection, words.map { Array($0.utf8) }, deadline)
+        }
+        if database != 0 {
+            try expectOK(connection, [Array("SELECT".utf8), Array("\(database)".utf8)], deadline)
+        }
+    }
+
+    private func expectOK(
+        _ connection: BlockingConnection, _ words: [[UInt8]], _ deadline: UInt64
+    ) throws(SinkError) {
+        var bytes: [UInt8] = []
+        Self.append(words, to: &bytes)
+        try connection.write(bytes, deadline: deadline)
+        if let error = try Self.reply(connection, deadline) { throw .backend("Redis: \(error)") }
+    }
+
+    mutating func send(
+        _ request: SinkRequest, over connection: BlockingConnection, deadline: UInt64
+    ) throws(SinkError) -> DeliveryOutcome {
+        let name = Array(key.utf8)
+        let lines = request.body.split(separator: UInt8(ascii: "\n")).map { Array($0) }
+        var bytes: [UInt8] = []
+        Self.append([Array("MULTI".utf8)], to: &bytes)
+        Self.append([Array("LPUSH".utf8), name] + lines, to: &bytes)
+        if length > 0 {
+            Self.append(
+                [Array("LTRIM".utf8), name, [0x30], Array("\(length - 1)".utf8)], to: &bytes)
+        }
+        Self.append([Array("EXEC".utf8)], to: &bytes)
+        try connection.write(bytes, deadline: deadline)
+        var failure: String?
+        for _ in 0..<(length > 0 ? 4 : 3) {
+            if let error = try Self.reply(connection, deadline) { failure = failure ?? error }
+        }
+        guard let failure else { return .accepted }
+        // A key of another type will not become a list by waiting.
+        return failure.hasPrefix("WRONGTYPE")
+            ? .refused(reason: "Redis: \(failure)") : .failed(reason: "Redis: \(failure)")
+    }
+
+    private static func append(_ words: [[UInt8]], to bytes: inout [UInt8]) {
+        bytes += Array("*\(words.count)\r\n".utf8)
+        for word in words {
+            bytes += Array("$\(word.count)\r\n".utf8)
+            bytes += word
+            bytes += [0x0D, 0x0A]
+        }
+    }
+
+    /// Reads one reply; its error text if it is one, or has one in it.
+    private static func reply(
+        _ connection: BlockingConnection, _ deadline: UInt64
+    ) throws(SinkError) -> String? {
+        let line = try connection.readLine(limit: 65_536, deadline: deadline)
+        let text = String(decoding: line.dropFirst(), as: UTF8.self)
+        switch line.first {
+        case UInt8(ascii: "+"), UInt8(ascii: ":"): return nil
+        case UInt8(ascii: "-"): return text
+        case UInt8(ascii: "$"):
+            guard let count = Int(text), count <= 1 << 20 else {
+                throw .malformedAnswer("Redis: $\(text)")
+            }
+            if count >= 0 { _ = try connection.read(count + 2, deadline: deadline) }
+            return nil
+        case UInt8(ascii: "*"):
+            guard let count = Int(text), count <= 1_024 else {
+                throw .malformedAnswer("Redis: *\(text)")
+            }
+            var failure: String?
+            for _ in 0..<max(0, count) {
+                if let error = try reply(connection, deadline) { failure = failure ?? error }
+            }
+            return failure
+        default:
+            throw .malformedAnswer("Redis: \(String(decoding: line.prefix(80), as: UTF8.self))")
+        }
+    }
+}

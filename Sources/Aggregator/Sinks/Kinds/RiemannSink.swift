@@ -1,0 +1,86 @@
+import Wire
+
+extension SinkDefinition {
+    /// Riemann over TCP.
+    static let riemann = SinkDefinition(
+        "riemann", "Riemann over TCP, HOST:PORT",
+        [
+            SinkOption("ttl", "seconds that an event lives; default 60"),
+            SinkOption("state", "the events' state"),
+            SinkOption(
+                "tags", "a tag of every event; may be repeated; default heapster", repeatable: true),
+            SinkOption("batchsize", "events in a message; default 1000"),
+        ]
+    ) { (uri, options) throws(SinkConfigurationError) in
+        var settings = RiemannEncoder.Options()
+        settings.ttlSeconds =
+            Float(
+                try options.duration("ttl", defaultMilliseconds: 60_000, bareSeconds: true)) / 1_000
+        settings.state = options.string("state", default: "")
+        let tags = options.list("tags")
+        if !tags.isEmpty { settings.tags = tags }
+        settings.batchSize = try options.integer("batchsize", default: 1_000, in: 1...100_000)
+        let endpoint = SinkEndpoint(
+            address: HostAndPort(
+                host: uri.host.isEmpty ? "riemann-heapster" : uri.host, port: uri.port ?? 5_555),
+            tls: nil)
+        return SinkPlan(encoder: RiemannEncoder(settings), order: .oldestFirst, overwrites: false) {
+            StreamDelivery(RiemannConversation(), endpoint, environment: $0)
+        }
+    }
+}
+
+/// A message behind its length, and the server's message about it.
+struct RiemannConversation: StreamSinkProtocol {
+    private static let answerByteCountMax = 1 << 20
+
+    mutating func send(
+        _ request: SinkRequest, over connection: BlockingConnection, deadline: UInt64
+    ) throws(SinkError) -> DeliveryOutcome {
+        var bytes: [UInt8] = []
+        withUnsafeBytes(of: UInt32(request.body.count).bigEndian) { bytes.append(contentsOf: $0) }
+        try connection.write(bytes + request.body, deadline: deadline)
+        let length = try connection.read(4, deadline: deadline).reduce(0) { $0 << 8 | Int($1) }
+        guard length <= Self.answerByteCountMax else {
+            throw .malformedAnswer("Riemann: a message of \(length) bytes")
+        }
+        let answer = try connection.read(length, deadline: deadline)
+        if let isOK = Self.isOK(answer), isOK { return .accepted }
+        let shown = String(decoding: answer.prefix(200).filter { $0 >= 0x20 }, as: UTF8.self)
+        return .failed(reason: "Riemann: \(shown)")
+    }
+
+    /// Field 2, `ok`, of a `Msg`; the others are skipped. `nil` for malformed bytes.
+    static func isOK(_ message: [UInt8]) -> Bool? {
+        var index = 0
+        var result = false
+        func varint() -> UInt64? {
+            var value: UInt64 = 0
+            for shift in stride(from: UInt64(0), to: 64, by: 7) {
+                guard index < message.count else { return nil }
+                let byte = message[index]
+                index += 1
+                value |= UInt64(byte & 0x7F) << shift
+                if byte < 0x80 { return value }
+            }
+            return nil
+        }
+        while index < message.count {
+            guard let tag = varint() else { return nil }
+            switch tag & 7 {
+            case 0:
+                guard let value = varint() else { return nil }
+                if tag >> 3 == 2 { result = value != 0 }
+            case 1: index += 8
+            case 5: index += 4
+            case 2:
+                guard let count = varint(), count <= UInt64(message.count - index) else {
+                    return nil
+                }
+                index += Int(count)
+            default: return nil
+            }
+        }
+        return index == message.count ? result : nil
+    }
+}

@@ -1,0 +1,34 @@
+import Wire
+
+/// How the metrics are called in one sink, worked out once for the whole catalogue.
+struct MetricNameTable: Sendable {
+    /// All names, one after the other.
+    private var names: [UInt8] = []
+    /// Where the name of a metric number begins; its successor's begin is its end.
+    private var starts: [Int32]
+    private let spelling: @Sendable (MetricKey) -> String
+
+    /// - Parameter spelling: the sink's name of a metric, escaped as the format needs it.
+    init(_ spelling: @escaping @Sendable (MetricKey) -> String) {
+        self.spelling = spelling
+        let last = Catalog.metrics.map { Int($0.id.rawValue) }.max() ?? 0
+        starts = []
+        for number in 0...last {
+            starts.append(Int32(names.count))
+            guard let id = MetricID(rawValue: UInt16(number)) else { continue }
+            names.append(contentsOf: spelling(.catalogue(id)).utf8)
+        }
+        starts.append(Int32(names.count))
+    }
+
+    @inline(__always)
+    func append(_ key: MetricKey, to bytes: inout [UInt8]) {
+        switch key {
+        case .catalogue(let id):
+            let number = Int(id.rawValue)
+            bytes.append(contentsOf: names[Int(starts[number])..<Int(starts[number &+ 1])])
+        case .named:
+            bytes.append(contentsOf: spelling(key).utf8)
+        }
+    }
+}

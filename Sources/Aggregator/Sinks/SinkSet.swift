@@ -1,0 +1,72 @@
+import Wire
+
+/// All sinks of an aggregator.
+final class SinkSet: Sendable {
+    private let runners: [SinkRunner]
+    private let clock: Clock
+
+    /// Queues live in `DATA-DIR/sinks/NAME`, or in memory where there is no data directory.
+    ///
+    /// - Throws: when a queue's directory cannot be made or read.
+    init(
+        _ sinks: [ConfiguredSink], dataDirectory: String?,
+        environment: SinkEnvironment = SinkEnvironment()
+    ) throws(QueueFileError) {
+        clock = environment.clock
+        var runners: [SinkRunner] = []
+        for sink in Self.withOwnNames(sinks) {
+            let files: (any QueueFiles)? = try dataDirectory.map { (path) throws(QueueFileError) in
+                try DirectoryFiles(directory: "\(path)/sinks/\(sink.settings.name)")
+            }
+            var limits = SinkQueue.Limits()
+            limits.byteCountMax = sink.queueByteCountMax ?? (files == nil ? 64 << 20 : 1 << 30)
+            limits.memoryByteCountMax = min(
+                limits.byteCountMax, files == nil ? limits.byteCountMax : 32 << 20)
+            let queue = try SinkQueue(limits: limits, order: sink.plan.order, files: files)
+            runners.append(
+                SinkRunner(
+                    plan: sink.plan, settings: sink.settings, queue: queue,
+                    deadLetters: DeadLetters(files: files), environment: environment))
+        }
+        self.runners = runners
+    }
+
+    /// Two sinks of one name get numbers, in the order of the flags.
+    private static func withOwnNames(_ sinks: [ConfiguredSink]) -> [ConfiguredSink] {
+        var used: [String: Int] = [:]
+        return sinks.map { sink in
+            var sink = sink
+            used[sink.settings.name, default: 0] += 1
+            if let count = used[sink.settings.name], count > 1 { sink.settings.name += "-\(count)" }
+            return sink
+        }
+    }
+
+    var isEmpty: Bool { runners.isEmpty }
+
+    func start() throws(TransportError) {
+        for runner in runners { try runner.start() }
+    }
+
+    /// Hands a closed or amended cycle to every sink. Returns at once.
+    func offer(_ batch: any Batch) {
+        for runner in runners { runner.offer(batch) }
+    }
+
+    /// Ends all sinks at the same time, within the time.
+    func stop(timeoutMilliseconds: Int64) {
+        let deadline = clock.monotonicNanoseconds + UInt64(max(0, timeoutMilliseconds)) * 1_000_000
+        var threads: [SystemThread] = []
+        for runner in runners {
+            do throws(TransportError) {
+                threads.append(
+                    try SystemThread.start(name: "sink-stop") { runner.stop(deadline: deadline) })
+            } catch {
+                runner.stop(deadline: deadline)
+            }
+        }
+        for thread in threads { thread.join() }
+    }
+
+    var statuses: [SinkStatus] { runners.map(\.currentStatus) }
+}
