@@ -8,9 +8,7 @@ import Wire
 /// other means.
 @Suite struct FixtureOracleTests {
     /// What the trees cannot show: filesystems are asked of this machine, the agent is this process.
-    private static let groups: SampleGroups = .all.subtracting([
-        .filesystem, .volumes, .agent, .ephemeralStorage,
-    ])
+    private static let groups: SampleGroups = .all.subtracting([.filesystem, .volumes, .agent])
 
     @Test(arguments: FixtureTree.all)
     func everyValueIsWhatAnIndependentReaderFinds(_ tree: FixtureTree) throws {

@@ -416,11 +416,11 @@ def hugepages(s, path):
 
 
 def pod_networks(pods, paths, host_net):
-    def namespace(net):
+    def same_namespace(a, b):
         try:
-            return os.readlink(os.path.join(os.path.dirname(net), "ns/net"))
+            return os.readlink(os.path.join(os.path.dirname(a), "ns/net")) == os.readlink(os.path.join(os.path.dirname(b), "ns/net"))
         except OSError:
-            return os.stat(os.path.join(net, "dev")).st_ino
+            return os.stat(os.path.join(a, "dev")).st_ino == os.stat(os.path.join(b, "dev")).st_ino
 
     for path, s in pods.items():
         for child in sorted(p for p in paths if p.startswith(path + "/") and "/" not in p[len(path) + 1:]):
@@ -428,7 +428,7 @@ def pod_networks(pods, paths, host_net):
             net = pids and os.path.join(PROC, str(pids[0]), "net")
             if not net or not os.path.exists(os.path.join(net, "dev")):
                 continue
-            if namespace(net) != namespace(host_net):
+            if not same_namespace(net, host_net):
                 for name, counters in interfaces(net).items():
                     if name != "lo":
                         for metric, value in zip(NET, counters):

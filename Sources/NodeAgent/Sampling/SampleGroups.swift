@@ -35,8 +35,6 @@ struct SampleGroups: OptionSet, Sendable {
     static let agent = SampleGroups(rawValue: 1 << 14)
     /// Huge pages in sizes too that the node has no pages of: zeros.
     static let hugetlbUnused = SampleGroups(rawValue: 1 << 15)
-    /// Writable layers, logs and emptyDirs by walking them, off the sampling thread.
-    static let ephemeralStorage = SampleGroups(rawValue: 1 << 16)
 
     /// The names on the command line, in the order of the documentation.
     static let names: [(name: String, group: SampleGroups)] = [
@@ -44,11 +42,11 @@ struct SampleGroups: OptionSet, Sendable {
         ("io", .io), ("network", .network), ("sockets", .sockets), ("disk", .disk),
         ("filesystem", .filesystem), ("volumes", .volumes), ("threads", .threads),
         ("processes", .processes), ("hugetlb", .hugetlb), ("system", .system), ("agent", .agent),
-        ("hugetlb-unused", .hugetlbUnused), ("ephemeral-storage", .ephemeralStorage),
+        ("hugetlb-unused", .hugetlbUnused),
     ]
 
     static let all = SampleGroups(names.map(\.group))
-    static let standard = all.subtracting([.hugetlbUnused, .ephemeralStorage])
+    static let standard = all.subtracting(.hugetlbUnused)
 
     /// The group of a name; `nil` for a name that is none.
     static func named(_ name: some StringProtocol) -> SampleGroups? {
