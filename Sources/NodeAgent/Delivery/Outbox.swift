@@ -24,7 +24,7 @@ final class Outbox {
     /// When key frames are made beyond those that a connection asks for.
     struct KeySpacing: Sendable, Equatable {
         /// Frames from one key frame to the next.
-        var frames = 600
+        var frames = 300
         /// The same while an aggregator is away: frames are evicted up to the next key frame, so a
         /// full ring then loses little at a time.
         var framesWhileAway = 60
