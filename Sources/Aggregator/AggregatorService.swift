@@ -46,7 +46,7 @@ final class AggregatorService {
                     directory: metadata.directory, status: metadata.source?.status),
                 clock: .system
             )
-                .register(in: &router)
+            .register(in: &router)
             let routes = router
             server = try HTTPServer(listeningOn: configuration.apiAddress, remedy: "--port") {
                 request in

@@ -28,7 +28,8 @@ struct MetadataMetrics: Sendable {
             "heapwire_metadata_containers", .gauge, "Container IDs that are known",
             Double(counts.containers))
         text.single(
-            "heapwire_metadata_nodes", .gauge, "Nodes that the source told of", Double(counts.nodes))
+            "heapwire_metadata_nodes", .gauge, "Nodes that the source told of", Double(counts.nodes)
+        )
         text.single(
             "heapwire_metadata_namespaces", .gauge, "Namespaces that the source told of",
             Double(counts.namespaces))
