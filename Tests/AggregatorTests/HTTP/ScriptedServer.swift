@@ -48,13 +48,13 @@ final class ScriptedServer: Sendable {
 
     /// Ends the listener and all connections.
     func stop() {
-        let open = state.withLock { state in
+        // Under the lock, and closed by their threads: a number that was closed in between could be
+        // another server's by now.
+        state.withLock { state in
             state.isStopped = true
-            defer { state.open = [] }
-            return state.open
+            for descriptor in state.open { shutdown(descriptor, Int32(SHUT_RDWR)) }
         }
-        // The threads close what they use: a number that was closed under them could be another's.
-        for descriptor in open + [listener] { shutdown(descriptor, Int32(SHUT_RDWR)) }
+        shutdown(listener, Int32(SHUT_RDWR))
     }
 
     private func accept() {
@@ -73,8 +73,10 @@ final class ScriptedServer: Sendable {
             }
             Thread.detachNewThread { [self] in
                 serve(descriptor, number)
-                state.withLock { $0.open.removeAll { $0 == descriptor } }
-                close(descriptor)
+                state.withLock { state in
+                    state.open.removeAll { $0 == descriptor }
+                    close(descriptor)
+                }
             }
         }
     }

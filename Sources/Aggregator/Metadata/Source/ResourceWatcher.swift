@@ -58,13 +58,15 @@ struct ResourceWatcher {
         }
     }
 
-    /// A missing permission for something optional does not come back within seconds.
+    /// A missing permission does not come back within seconds.
     private mutating func pause(after error: SourceError) -> Int {
         let pause = backoff.pause()
-        if case .status(_, 403, _, _) = error, resource.isOptional {
-            return Int.random(in: 240_000...300_000)
-        }
-        return pause
+        guard case .status(_, 403, _, _) = error else { return pause }
+        if resource.isOptional { return Int.random(in: 240_000...300_000) }
+        // Who may list but not watch gets a list a minute instead of names that grow old.
+        guard !resourceVersion.isEmpty else { return pause }
+        resourceVersion = ""
+        return Int.random(in: 45_000...60_000)
     }
 
     private static func now() -> Int64 { Int64(Clock.system.realtimeNanoseconds / 1_000_000) }
