@@ -75,7 +75,8 @@ struct SinksOutageTests {
     }
 
     private static func deliver(
-        _ script: [ScriptedServer.Answer], cycles: Int = 1, options: String = "", waits: Bool = false,
+        _ script: [ScriptedServer.Answer], cycles: Int = 1, options: String = "",
+        waits: Bool = false,
         timeoutMilliseconds: Int64 = 8_000
     ) throws -> (SinkStatus, [(time: UInt64, body: [UInt8])]) {
         let server = try ScriptedServer(script)
