@@ -65,27 +65,30 @@ import Wire
 
     static var cases: [Case] {
         [
-            Case("hello", hello.encode(), read: { try Hello(decoding: $0) }) { $0.encode() },
-            Case("welcome", welcome.encode(), read: { try Welcome(decoding: $0) }) { $0.encode() },
-            Case("facts", hello.machine.encode(), read: { try MachineFacts(decoding: $0) }) {
-                $0.encode()
-            },
+            Case(
+                "hello", hello.encode(), read: { try Hello(decoding: $0) },
+                write: { $0.encode() }),
+            Case(
+                "welcome", welcome.encode(), read: { try Welcome(decoding: $0) },
+                write: { $0.encode() }),
+            Case(
+                "facts", hello.machine.encode(), read: { try MachineFacts(decoding: $0) },
+                write: { $0.encode() }),
             Case(
                 "farewell",
                 Farewell(.overloaded, "too many agents", retryAfterMilliseconds: 1_500).encode(),
-                read: { try Farewell(decoding: $0) }
-            ) { $0.encode() },
+                read: { try Farewell(decoding: $0) }, write: { $0.encode() }),
             Case(
                 "range", SequenceRange(300, 70_000).encode(),
-                read: { try SequenceRange(decoding: $0) }
-            ) { $0.encode() },
+                read: { try SequenceRange(decoding: $0) }, write: { $0.encode() }),
             Case(
-                "chain", [0xAC, 0x02], read: { try ChainSelection(decoding: $0, flags: .begins) }
-            ) {
-                var record: [UInt8] = []
-                $0.encode(into: &record)
-                return Array(record.dropFirst(6))
-            },
+                "chain", [0xAC, 0x02],
+                read: { try ChainSelection(decoding: $0, flags: .begins) },
+                write: {
+                    var record: [UInt8] = []
+                    $0.encode(into: &record)
+                    return Array(record.dropFirst(6))
+                }),
         ]
     }
 
