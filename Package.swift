@@ -79,6 +79,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "EndToEndTests", dependencies: ["NodeAgent", "Aggregator", "TestSupport"],
+            exclude: ["fault_proxy.py"],
             swiftSettings: strict),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
     ]

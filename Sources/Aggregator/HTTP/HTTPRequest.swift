@@ -8,15 +8,15 @@ import Wire
 /// the next request when nobody has kept it.
 final class HTTPRequest: @unchecked Sendable {
     struct Field: Equatable {
-        var name: HTTPSyntax.Range
-        var value: HTTPSyntax.Range
+        var name: HTTPSyntax.Extent
+        var value: HTTPSyntax.Extent
     }
 
     private(set) var method = HTTPMethod.other
     /// The target as sent, and its parts. `query` is without the question mark.
-    private(set) var targetRange = HTTPSyntax.Range.empty
-    private(set) var pathRange = HTTPSyntax.Range.empty
-    private(set) var queryRange = HTTPSyntax.Range.empty
+    private(set) var targetRange = HTTPSyntax.Extent.empty
+    private(set) var pathRange = HTTPSyntax.Extent.empty
+    private(set) var queryRange = HTTPSyntax.Extent.empty
     /// 0 or 1: HTTP/1.0 or HTTP/1.1.
     private(set) var minorVersion = 1
     /// Whether the client wants to use the connection again.
@@ -53,11 +53,11 @@ final class HTTPRequest: @unchecked Sendable {
     // MARK: Reading
 
     /// Bytes of the head; valid as long as the request, so keep that alive.
-    func bytes(_ range: HTTPSyntax.Range) -> UnsafeRawBufferPointer {
+    func bytes(_ range: HTTPSyntax.Extent) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: head + Int(range.start), count: range.count)
     }
 
-    private func string(_ range: HTTPSyntax.Range) -> String {
+    private func string(_ range: HTTPSyntax.Extent) -> String {
         withExtendedLifetime(self) { String(decoding: bytes(range), as: UTF8.self) }
     }
 
@@ -177,7 +177,7 @@ final class HTTPRequest: @unchecked Sendable {
         guard position > targetStart, position < end, bytes[position] == 0x20 else {
             throw HTTPRefusal(.badRequest, "malformed request target")
         }
-        targetRange = HTTPSyntax.Range(targetStart, position)
+        targetRange = HTTPSyntax.Extent(targetStart, position)
         try parseVersion(UnsafeRawBufferPointer(rebasing: bytes[(position &+ 1)..<end]))
         try splitTarget(bytes)
         return end &+ 2
@@ -208,8 +208,8 @@ final class HTTPRequest: @unchecked Sendable {
         }
         var question = start
         while question < end, bytes[question] != 0x3F { question &+= 1 }
-        pathRange = HTTPSyntax.Range(start, question)
-        queryRange = HTTPSyntax.Range(min(question &+ 1, end), end)
+        pathRange = HTTPSyntax.Extent(start, question)
+        queryRange = HTTPSyntax.Extent(min(question &+ 1, end), end)
     }
 
     /// After `http://authority`. The path may be empty, which the router reads as `/`.

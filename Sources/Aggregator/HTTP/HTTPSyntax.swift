@@ -3,7 +3,7 @@ enum HTTPSyntax {
     /// A span of the head: offsets of the first byte and the one past the last.
     ///
     /// 16 bits are enough because a head is at most 65,535 bytes (`HTTPLimits`).
-    struct Range: Equatable {
+    struct Extent: Equatable {
         var start: UInt16
         var end: UInt16
 
@@ -12,7 +12,7 @@ enum HTTPSyntax {
             self.end = UInt16(end)
         }
 
-        static let empty = Range(0, 0)
+        static let empty = Extent(0, 0)
         var count: Int { Int(end) - Int(start) }
         var isEmpty: Bool { start == end }
     }

@@ -56,9 +56,9 @@ struct HeadScanner {
 
 /// One `name: value` line of a head or a trailer.
 struct FieldLine: Equatable {
-    let name: HTTPSyntax.Range
+    let name: HTTPSyntax.Extent
     /// Without the white space around it.
-    let value: HTTPSyntax.Range
+    let value: HTTPSyntax.Extent
 
     /// Reads the line `start..<end` of `bytes`, its CR LF left out.
     ///
@@ -74,7 +74,7 @@ struct FieldLine: Equatable {
         guard position < end, bytes[position] == 0x3A else {
             throw HTTPRefusal(.badRequest, "malformed header field name")
         }
-        name = HTTPSyntax.Range(start, position)
+        name = HTTPSyntax.Extent(start, position)
         var first = position &+ 1
         var last = end
         while first < last, bytes[first] == 0x20 || bytes[first] == 0x09 { first &+= 1 }
@@ -82,6 +82,6 @@ struct FieldLine: Equatable {
         for index in first..<last where !HTTPSyntax.isFieldValue(bytes[index]) {
             throw HTTPRefusal(.badRequest, "control byte in header field")
         }
-        value = HTTPSyntax.Range(first, last)
+        value = HTTPSyntax.Extent(first, last)
     }
 }

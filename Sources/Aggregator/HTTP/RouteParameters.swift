@@ -5,7 +5,7 @@ struct RouteParameters: Sendable {
     private var packed = InlineArray<8, UInt32>(repeating: 0)
     private(set) var count = 0
 
-    mutating func append(_ range: HTTPSyntax.Range) {
+    mutating func append(_ range: HTTPSyntax.Extent) {
         precondition(count < Self.countMax, "more than \(Self.countMax) parameters in a route")
         packed[count] = UInt32(range.start) << 16 | UInt32(range.end)
         count += 1
@@ -13,8 +13,8 @@ struct RouteParameters: Sendable {
 
     mutating func removeLast() { count -= 1 }
 
-    subscript(index: Int) -> HTTPSyntax.Range {
+    subscript(index: Int) -> HTTPSyntax.Extent {
         precondition(index >= 0 && index < count, "parameter \(index) of \(count)")
-        return HTTPSyntax.Range(Int(packed[index] >> 16), Int(packed[index] & 0xFFFF))
+        return HTTPSyntax.Extent(Int(packed[index] >> 16), Int(packed[index] & 0xFFFF))
     }
 }

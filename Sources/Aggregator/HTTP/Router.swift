@@ -172,7 +172,7 @@ struct Router: Sendable {
             return found
         }
         if let child = nodes[node].parameterChild {
-            search.parameters.append(HTTPSyntax.Range(search.origin + start, search.origin + end))
+            search.parameters.append(HTTPSyntax.Extent(search.origin + start, search.origin + end))
             if let found = find(&search, node: child, position: end) { return found }
             search.parameters.removeLast()
         }
@@ -181,7 +181,7 @@ struct Router: Sendable {
         if groups[endpoints[rest].group].group.allowsTrailingSlash, path[last &- 1] == 0x2F {
             last &-= 1
         }
-        search.parameters.append(HTTPSyntax.Range(search.origin + start, search.origin + last))
+        search.parameters.append(HTTPSyntax.Extent(search.origin + start, search.origin + last))
         return rest
     }
 

@@ -14,7 +14,7 @@ struct FlagReader {
     /// - Returns: how many columns changed.
     /// - Throws: `malformed`.
     static func read(
-        _ rows: CountableRange<Int>, _ state: borrowing FrameState, _ shared: inout BitReader
+        _ rows: Range<Int>, _ state: borrowing FrameState, _ shared: inout BitReader
     ) throws(WireError) -> Int {
         // Copies can stay in registers.
         let group = state.groups.base + Int(state.live.base[rows.lowerBound].group)
@@ -33,7 +33,7 @@ struct FlagReader {
 
     @inline(__always)
     private mutating func readAll(
-        _ range: CountableRange<Int>, _ state: borrowing FrameState, _ reader: inout BitReader
+        _ range: Range<Int>, _ state: borrowing FrameState, _ reader: inout BitReader
     ) throws(WireError) -> Int {
         let rows = state.live.base
         let flags = state.flags.base

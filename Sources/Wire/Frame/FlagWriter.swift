@@ -3,13 +3,13 @@ struct FlagWriter {
     private var group: GroupState
     private let words: UnsafeMutablePointer<ChangeScan.Word>
     private let rows: UnsafeMutablePointer<LiveRow>
-    private let range: CountableRange<Int>
+    private let range: Range<Int>
     /// Steady columns before the next exception; -1 when that was not written yet.
     private var toSteady = -1
     private var steadyDistance: UInt64 = 0
 
     static func write(
-        _ range: CountableRange<Int>, _ state: borrowing FrameState, _ scan: borrowing ChangeScan,
+        _ range: Range<Int>, _ state: borrowing FrameState, _ scan: borrowing ChangeScan,
         _ writer: inout BitWriter
     ) {
         let rows = state.live.base
@@ -22,7 +22,7 @@ struct FlagWriter {
 
     private init(
         group: GroupState, words: UnsafeMutablePointer<ChangeScan.Word>,
-        rows: UnsafeMutablePointer<LiveRow>, range: CountableRange<Int>
+        rows: UnsafeMutablePointer<LiveRow>, range: Range<Int>
     ) {
         self.group = group
         self.words = words
@@ -131,7 +131,7 @@ private struct SilentCursor {
 
     init(
         rows: UnsafeMutablePointer<LiveRow>, words: UnsafeMutablePointer<ChangeScan.Word>,
-        range: CountableRange<Int>
+        range: Range<Int>
     ) {
         self.rows = rows
         self.words = words

@@ -63,7 +63,7 @@ struct GroupReader {
 
     @inline(__always)
     private func read(
-        _ range: CountableRange<Int>, _ state: borrowing FrameState, _ reader: inout BitReader
+        _ range: Range<Int>, _ state: borrowing FrameState, _ reader: inout BitReader
     ) throws(WireError) {
         let rows = state.live.base
         let flagged = try FlagReader.read(range, state, &reader)

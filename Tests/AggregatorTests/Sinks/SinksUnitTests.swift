@@ -312,7 +312,7 @@ struct SinksUnitTests {
             let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 37 &+ count) }
             let text = Base64.encode(bytes)
             #expect(text == Data(bytes).base64EncodedString())
-            #expect(Base64.decode(text) == bytes)
+            #expect(Base64.decode(text.utf8) == bytes)
         }
     }
 

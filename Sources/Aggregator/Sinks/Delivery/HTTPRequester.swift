@@ -180,7 +180,7 @@ final class ConnectionRequester: HTTPRequester {
             } catch {
                 return .failure(error)
             }
-            func text(_ range: HTTPSyntax.Range) -> String {
+            func text(_ range: HTTPSyntax.Extent) -> String {
                 String(decoding: raw[Int(range.start)..<Int(range.end)], as: UTF8.self)
             }
         }
