@@ -7,33 +7,13 @@ struct Family {
     private let own: [SubjectRecord]
     private let children: [SubjectRecord]
 
-    /// How the readings of several subjects become one series.
-    enum Combination {
-        /// One thing, restarted now and then: where two overlap, the one that started later.
-        case newest
-        case sum
-
-        /// - Parameter series: in the order of the terms; within `newest`, oldest start first.
-        func combine(
-            _ series: [[(cycle: Int64, value: Double)]]
-        ) -> [(cycle: Int64, value: Double)] {
-            if series.count == 1 { return series[0] }
-            var byCycle: [Int64: Double] = [:]
-            for points in series {
-                for point in points {
-                    switch self {
-                    case .newest: byCycle[point.cycle] = point.value
-                    case .sum: byCycle[point.cycle, default: 0] += point.value
-                    }
-                }
-            }
-            return byCycle.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
-        }
-    }
-
-    struct Selection {
+    /// Where a metric's values of one thing come from: itself, or the parts that add up to it.
+    struct Source {
+        /// When the thing started, milliseconds since the epoch. Things of one name replace one
+        /// another: where two overlap, the one that started later counts.
+        let start: Int64
+        /// Their values are added up.
         let terms: [SeriesReader.Term]
-        let combination: Combination
     }
 
     init(of entity: Entity, in state: NodeModel.State, reader: ModelReader) {
@@ -70,31 +50,39 @@ struct Family {
         return false
     }
 
-    /// Where a metric's values come from.
-    func terms(of metric: MetricID, labels: [String: String]) -> Selection {
+    /// Where a metric's values come from, oldest start first.
+    ///
+    /// - Parameter labels: of the child that is meant; empty for the entity itself.
+    func sources(of metric: MetricID, labels: [String: String]) -> [Source] {
         let column = Rates.counter(of: metric) ?? metric
-        if !labels.isEmpty {
-            let labeled = children.filter { $0.labels == labels }
-            return Selection(terms: labeled.compactMap { $0.term(column) }, combination: .newest)
+        let isUptime = metric == .uptime && own.allSatisfy { $0.schema.column(of: .uptime) == nil }
+        return own.compactMap { record in
+            let terms: [SeriesReader.Term]
+            if !labels.isEmpty {
+                terms = children.filter { $0.parent === record && $0.labels == labels }
+                    .compactMap { $0.term(column) }
+            } else if isUptime {
+                terms = record.startTerm.map { [$0] } ?? []
+            } else if let term = record.term(column) {
+                terms = [term]
+            } else {
+                terms = summed.filter { $0.parent === record }.compactMap { $0.term(column) }
+            }
+            guard !terms.isEmpty else { return nil }
+            return Source(start: record.subject.startTimeMilliseconds, terms: terms)
         }
-        if metric == .uptime, let terms = uptimeTerms { return terms }
-        let ownTerms = own.compactMap { $0.term(column) }
-        if !ownTerms.isEmpty { return Selection(terms: ownTerms, combination: .newest) }
-        return Selection(terms: summed.compactMap { $0.term(column) }, combination: .sum)
-    }
-
-    /// Uptime comes from the start time where the node does not read it.
-    private var uptimeTerms: Selection? {
-        guard own.allSatisfy({ $0.schema.column(of: .uptime) == nil }) else { return nil }
-        let terms = own.filter { $0.subject.startTimeMilliseconds > 0 && !$0.schema.fields.isEmpty }
-            .map { SeriesReader.Term(record: $0, column: 0, isStartTime: true) }
-        return Selection(terms: terms, combination: .newest)
     }
 }
 
 extension SubjectRecord {
     func term(_ metric: MetricID) -> SeriesReader.Term? {
         schema.column(of: metric).map { SeriesReader.Term(record: self, column: $0) }
+    }
+
+    /// Uptime comes from the start time where the node does not read it.
+    fileprivate var startTerm: SeriesReader.Term? {
+        guard subject.startTimeMilliseconds > 0, !schema.fields.isEmpty else { return nil }
+        return SeriesReader.Term(record: self, column: 0, isStartTime: true)
     }
 
     /// The catalogue's metrics that this subject has, rates included. Numbers of a newer catalogue

@@ -9,30 +9,31 @@ struct LatestReader {
 
     /// What a question for the cycles from `start` on comes to.
     enum Answer {
-        /// One value per term that has one, all of the same cycle.
-        case values(cycle: Int64, [Double], Family.Combination)
-        /// There is no cycle so new.
-        case nothing
+        case values([SourceSeries])
         /// Older cycles are wanted too: history has to be read.
         case history
     }
 
     func read(
         _ metric: MetricID, start: Int64, end: Int64,
-        _ pick: (NodeModel.State) -> Family.Selection
+        _ pick: (NodeModel.State) -> [Family.Source]
     ) -> Answer {
         node.read { state in
             guard let live = state.live, let header = live.decoder.header else { return .history }
             let cycle = header.stepMilliseconds
             // Nothing is nearer than a cycle, and no chain has anything newer than this one.
             guard start > cycle &- resolution, cycle % resolution == 0 else { return .history }
-            guard start <= cycle, cycle <= end else { return .nothing }
-            let selection = pick(state)
+            guard start <= cycle, cycle <= end else { return .values([]) }
             let time = cycle &+ header.readDelayMilliseconds
-            let values = selection.terms.compactMap {
-                value(of: $0, metric, in: live, readTime: time)
-            }
-            return .values(cycle: cycle, values, selection.combination)
+            return .values(
+                pick(state).compactMap { source in
+                    let values = source.terms.compactMap {
+                        value(of: $0, metric, in: live, readTime: time)
+                    }
+                    guard !values.isEmpty else { return nil }
+                    return SourceSeries(
+                        start: source.start, points: [(cycle, values.reduce(0, +))])
+                })
         }
     }
 

@@ -152,42 +152,45 @@ struct ModelReader: Sendable {
     private func subjectPoints(
         _ metric: MetricID, of entity: Entity, labels: [String: String], start: Int64, end: Int64
     ) throws(WireError) -> [(cycle: Int64, value: Double)] {
-        let counter = Rates.counter(of: metric)
         let resolution = cluster.configuration.resolution
-        var combination = Family.Combination.newest
-        var all: [[(cycle: Int64, value: Double)]] = []
+        var all: [SourceSeries] = []
         for node in nodes(for: entity) {
             let select = { (state: NodeModel.State) in
-                Family(of: entity, in: state, reader: self).terms(of: metric, labels: labels)
+                Family(of: entity, in: state, reader: self).sources(of: metric, labels: labels)
             }
             let latest = LatestReader(node: node, resolution: resolution)
-            switch latest.read(metric, start: start, end: end, select) {
-            case .nothing: continue
-            case .values(let cycle, let values, let found):
-                combination = found
-                all += values.map { [(cycle, $0)] }
+            if case .values(let series) = latest.read(metric, start: start, end: end, select) {
+                all += series
                 continue
-            case .history: break
             }
+            var sources: [Family.Source] = []
             let readings = try SeriesReader(node: node).read(until: end) { state in
-                let selection = select(state)
-                combination = selection.combination
-                return selection.terms
+                sources = select(state)
+                return sources.flatMap(\.terms)
             }
-            for var reading in readings {
-                reading.sort()
-                if counter != nil {
-                    all.append(reading.rates(metric, resolution: resolution))
-                } else if metric == .uptime, reading.term.isStartTime {
-                    let start = reading.term.record.subject.startTimeMilliseconds
-                    all.append(
-                        reading.points.map { ($0.cycle, Double($0.reading.time &- start)) })
-                } else {
-                    all.append(reading.points.map { ($0.cycle, Double($0.reading.value)) })
-                }
+            var rest = readings[...]
+            for source in sources {
+                let terms = rest.prefix(source.terms.count).map { points(metric, $0) }
+                rest = rest.dropFirst(source.terms.count)
+                all.append(SourceSeries(start: source.start, points: SourceSeries.sum(terms)))
             }
         }
-        return combination.combine(all)
+        return SourceSeries.combine(all)
+    }
+
+    private func points(
+        _ metric: MetricID, _ readings: SeriesReader.Readings
+    ) -> [(cycle: Int64, value: Double)] {
+        var readings = readings
+        readings.sort()
+        if Rates.counter(of: metric) != nil {
+            return readings.rates(metric, resolution: cluster.configuration.resolution)
+        }
+        guard metric == .uptime, readings.term.isStartTime else {
+            return readings.points.map { ($0.cycle, Double($0.reading.value)) }
+        }
+        let start = readings.term.record.subject.startTimeMilliseconds
+        return readings.points.map { ($0.cycle, Double($0.reading.time &- start)) }
     }
 
     private func nodes(for entity: Entity) -> [NodeModel] {

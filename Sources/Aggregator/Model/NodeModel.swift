@@ -329,10 +329,11 @@ extension NodeModel.State {
         guard time > lastTrim else { return [] }
         lastTrim = time
         let horizon = now &- configuration.window
+        for chain in chains { try chain.dropFrames(before: horizon) }
+        // What could still be added to such a chain would be too old at once.
+        let selected = selected
+        endChains { $0.id != selected && $0.lastStep < horizon }
         let open = Set(openChains.map(\.history.number))
-        for chain in chains where !open.contains(chain.number) {
-            try chain.dropFrames(before: horizon)
-        }
         let ended = chains.filter { !open.contains($0.number) && $0.lastStep < horizon }
         for chain in ended { records.visit { $0.forget(chain: chain.number) } }
         chains.removeAll { chain in ended.contains { $0 === chain } }

@@ -50,8 +50,7 @@ struct SeriesReader {
     }
 
     private func visits(to terms: [Term], in state: NodeModel.State) -> [Visit] {
-        let chains = state.chains.sorted { ($0.firstStep ?? .max) < ($1.firstStep ?? .max) }
-        return chains.compactMap { chain in
+        state.chains.compactMap { chain in
             let places = terms.enumerated().flatMap { index, term in
                 term.record.places.filter { $0.chain == chain.number }.map {
                     (index, $0, term.record.schema.column(of: .readOffset), term.column)
@@ -95,12 +94,13 @@ struct SeriesReader {
 }
 
 extension SeriesReader.Readings {
-    /// Puts chains that overlap in time in order; each cycle once.
+    /// Puts what several chains brought in the order of time, each cycle once: of the chain that
+    /// began first, and there of the first frame.
     mutating func sort() {
         let isSorted = zip(points, points.dropFirst()).allSatisfy { $0.cycle < $1.cycle }
         guard !isSorted else { return }
         var seen = Set<Int64>()
-        points = points.sorted { $0.cycle < $1.cycle }.filter { seen.insert($0.cycle).inserted }
+        points = points.filter { seen.insert($0.cycle).inserted }.sorted { $0.cycle < $1.cycle }
     }
 
     /// The counter's rate at each cycle that has one.

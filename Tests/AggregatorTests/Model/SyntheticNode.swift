@@ -10,6 +10,8 @@ final class SyntheticNode {
     private var schemaNumbers: [Schema: SchemaNumber] = [:]
     private var pending: [SubjectChange] = []
     private var subjects: [Slot: (Subject, SchemaNumber, Schema)] = [:]
+    /// Slots in the order in which their subjects came: parents before children.
+    private var order: [Slot] = []
     private var sequence: UInt64 = 0
     private var openChain: ChainID?
 
@@ -31,12 +33,14 @@ final class SyntheticNode {
         pending.append(.add(slot, number, subject))
         try encoder.apply(.add(slot, number, subject))
         subjects[slot] = (subject, number, schema)
+        order.append(slot)
     }
 
     func remove(_ slot: Slot) throws {
         pending.append(.remove(slot))
         try encoder.apply(.remove(slot))
         subjects[slot] = nil
+        order.removeAll { $0 == slot }
     }
 
     func set(_ slot: Slot, _ metric: MetricID, _ value: Int64) {
@@ -58,8 +62,9 @@ final class SyntheticNode {
             records.append(Record(type: .chain, flags: .begins, payload: payload))
             let schemas = schemaNumbers.sorted { $0.value < $1.value }
                 .map { SubjectChange.schema($0.value, $0.key) }
-            let adds = subjects.sorted { $0.key < $1.key }
-                .map { SubjectChange.add($0.key, $0.value.1, $0.value.0) }
+            let adds = order.compactMap { slot in
+                subjects[slot].map { SubjectChange.add(slot, $0.1, $0.0) }
+            }
             pending = schemas + adds
         }
         if !pending.isEmpty {

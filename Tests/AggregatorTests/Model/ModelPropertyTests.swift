@@ -1,0 +1,270 @@
+import Foundation
+import Testing
+import Wire
+
+@testable import Aggregator
+
+/// The model against a slow and obvious one, over random histories.
+@Suite struct ModelPropertyTests {
+    private static let resolution: Int64 = 10_000
+
+    /// `MODEL_SEEDS` runs so many times as many histories.
+    private static func seeds(_ count: Int) -> ClosedRange<UInt64> {
+        let times = ProcessInfo.processInfo.environment["MODEL_SEEDS"].flatMap { Int($0) } ?? 1
+        return 1...UInt64(count * max(1, times))
+    }
+
+    /// Pods are called by the fourth part of their UIDs, so several have had a name; containers by the
+    /// first part of their IDs.
+    private struct Names: NameSource {
+        func pod(uid: String) -> PodName? {
+            let parts = uid.split(separator: "-")
+            guard parts.count == 3, let number = Int(parts[1].dropFirst()) else { return nil }
+            // Nobody knows the pods of one number: they have no namespace.
+            guard number < 3 else { return nil }
+            return PodName(namespace: number == 0 ? "system" : "default", name: "pod-\(number)")
+        }
+        let uids: [String]
+        func podUIDs(namespace: String, name: String) -> [String] {
+            uids.filter { pod(uid: $0) == PodName(namespace: namespace, name: name) }
+        }
+        func containerName(podUID: String, containerID: String) -> String? {
+            containerID.split(separator: "-").first.map(String.init)
+        }
+        func values(of entity: Entity) -> [MetricID: Double] { [:] }
+        func specifiedContainers(namespace: String, pod: String) -> [String] { [] }
+    }
+
+    /// One run: the model, the reference, and the nodes' connections.
+    private struct Course {
+        var cluster: Cluster { receivers.cluster }
+        var reference: ReferenceModel { receivers.reference }
+        private let receivers: Receivers
+        private var peers: [Peer] = []
+
+        /// Brings frames to both.
+        private struct Receivers {
+            let cluster: Cluster
+            let reference: ReferenceModel
+
+            /// What waits arrives in order; or, where a chain begins in it, the present before the past.
+            func deliver(_ peer: inout Peer, _ random: inout SplitMix) throws {
+                guard let last = peer.waiting.last,
+                    peer.waiting.allSatisfy({ $0.run == last.run }),
+                    let begin = peer.waiting.lastIndex(where: \.begins), begin > 0,
+                    Bool.random(using: &random)
+                else { return try deliverAll(&peer) }
+                let present = Array(peer.waiting[begin...])
+                peer.waiting.removeSubrange(begin...)
+                for item in present { try deliver(item, &peer) }
+            }
+
+            func deliverAll(_ peer: inout Peer) throws {
+                for item in peer.waiting { try deliver(item, &peer) }
+                peer.waiting = []
+            }
+
+            func deliver(_ item: RandomNode.Delivery, _ peer: inout Peer) throws {
+                if peer.run != item.run {
+                    let entered = try #require(cluster.enter(item.hello, now: 0))
+                    _ = entered.0.begin(item.hello)
+                    peer.model = entered.0
+                    peer.run = item.run
+                    peer.selected = nil
+                }
+                let model = try #require(peer.model)
+                let key = "\(item.run)/\(item.chain)"
+                if item.begins {
+                    peer.chains[key] = peer.chainCount
+                    peer.chainCount += 1
+                } else if peer.selected != item.chain {
+                    try model.select(item.chain, begins: false)
+                }
+                peer.selected = item.chain
+                try model.receive(item.records)
+                reference.take(item.frame(try #require(peer.chains[key])))
+            }
+        }
+
+        private struct Peer {
+            let random: RandomNode
+            var model: NodeModel?
+            var run: UInt8 = 0
+            var waiting: [RandomNode.Delivery] = []
+            /// Steps until the network works again.
+            var outage = 0
+            /// Numbers of the chains in the order of their beginnings.
+            var chains: [String: Int] = [:]
+            var chainCount = 0
+            var selected: ChainID?
+            let joins: Int
+        }
+
+        init(
+            seed: UInt64, window: Int64, stepLength: Int64, clockMayStep: Bool
+        ) throws {
+            var configuration = ModelConfiguration()
+            configuration.resolution = ModelPropertyTests.resolution
+            configuration.window = window
+            let names = Names(uids: [])
+            receivers = Receivers(
+                cluster: Cluster(configuration: configuration) { names.pod(uid: $0)?.namespace },
+                reference: ReferenceModel(resolution: configuration.resolution, names: names))
+            for index in 0..<3 {
+                peers.append(
+                    Peer(
+                        random: try RandomNode(
+                            "n\(index)", seed: seed &* 31 &+ UInt64(index), start: 10_000_000,
+                            stepLength: stepLength, clockMayStep: clockMayStep),
+                        joins: index * 7))
+            }
+        }
+
+        /// Runs so many steps, with outages, and lets everything arrive at last.
+        mutating func run(steps: Int, seed: UInt64) throws {
+            let receivers = receivers
+            var random = SplitMix(seed: seed)
+            for step in 0..<steps {
+                for index in peers.indices where step >= peers[index].joins {
+                    peers[index].waiting.append(try peers[index].random.step())
+                    if peers[index].outage > 0 {
+                        peers[index].outage -= 1
+                    } else if Int.random(in: 0..<15, using: &random) == 0 {
+                        peers[index].outage = Int.random(in: 1...6, using: &random)
+                    }
+                    guard peers[index].outage == 0 else { continue }
+                    try receivers.deliver(&peers[index], &random)
+                }
+            }
+            for index in peers.indices { try receivers.deliverAll(&peers[index]) }
+        }
+    }
+
+    private static let asked: [MetricID] = [
+        .cpuUsage, .cpuUsageRate, .memoryUsage, .memoryWorkingSet, .memoryRSS, .load1, .uptime,
+        .memoryPageFaultsRate, .networkReceiveBytes, .networkReceiveRate, .networkTransmitRate,
+    ]
+
+    private func entities(_ course: Course, _ names: Names) -> [Entity] {
+        var found = Set<Entity>([.cluster, .namespace("default"), .namespace("system")])
+        found.insert(.namespace(unknownNamespace))
+        for subject in course.reference.subjects {
+            switch subject.kind {
+            case .node: found.insert(.node(subject.node))
+            case .systemContainer:
+                found.insert(
+                    .systemContainer(
+                        node: subject.node, name: subject.attributes[.name] ?? ""))
+            case .pod, .container:
+                guard let pod = names.pod(uid: subject.attributes[.podUID] ?? "") else { continue }
+                found.insert(.pod(namespace: pod.namespace, name: pod.name))
+                for container in ["app", "side"] where subject.kind == .container {
+                    found.insert(
+                        .container(namespace: pod.namespace, pod: pod.name, name: container))
+                }
+            default: break
+            }
+        }
+        return found.sorted { "\($0)" < "\($1)" }
+    }
+
+    private func names(_ course: Course) -> Names {
+        Names(
+            uids: Set(course.reference.subjects.compactMap { $0.attributes[.podUID] }).sorted())
+    }
+
+    @Test(arguments: seeds(6))
+    func everySeriesAndRollUpIsThatOfTheReference(seed: UInt64) throws {
+        var course = try Course(
+            seed: seed, window: 86_400_000, stepLength: seed % 3 == 0 ? 5_000 : 10_000,
+            clockMayStep: true)
+        try course.run(steps: 60, seed: seed)
+        let names = names(course)
+        let reader = ModelReader(cluster: course.cluster, names: names)
+        var points = 0
+        for entity in entities(course, names) {
+            for metric in Self.asked {
+                let expected = course.reference.series(metric, of: entity)
+                let actual = try reader.series(metric, of: entity)
+                points += actual.count
+                expect(actual, expected, metric, entity, seed)
+            }
+        }
+        #expect(points > 1_000, "seed \(seed)")
+    }
+
+    @Test(arguments: seeds(2))
+    func theWindowKeepsWhatIsInItAndForgetsTheRest(seed: UInt64) throws {
+        let window: Int64 = 200_000
+        var course = try Course(
+            seed: seed, window: window, stepLength: 10_000, clockMayStep: false)
+        try course.run(steps: 100, seed: seed)
+        let names = names(course)
+        let reader = ModelReader(cluster: course.cluster, names: names)
+        for entity in entities(course, names) {
+            for metric in Self.asked {
+                let all = course.reference.series(metric, of: entity)
+                let actual = try reader.series(metric, of: entity)
+                // The first reading in the window has none before it to make a rate with.
+                let first = 10_000_000 + 100 * Self.resolution - window + 2 * Self.resolution
+                expect(
+                    actual.filter { $0.cycle >= first }, all.filter { $0.key >= first }, metric,
+                    entity, seed)
+            }
+        }
+        for node in course.cluster.nodes {
+            let steps = node.read { state in state.chains.compactMap(\.firstStep) }
+            #expect(steps.allSatisfy { $0 >= 10_000_000 + 100 * 10_000 - window - 200_000 })
+        }
+    }
+
+    /// What is asked for newest cycles only is what the whole series ends with.
+    @Test(arguments: seeds(2))
+    func theNewestCycleAloneIsTheEndOfTheSeries(seed: UInt64) throws {
+        var course = try Course(
+            seed: seed, window: 86_400_000, stepLength: 10_000, clockMayStep: false)
+        try course.run(steps: 40, seed: seed)
+        let names = names(course)
+        let reader = ModelReader(cluster: course.cluster, names: names)
+        let newest = try #require(course.cluster.newestStep)
+        for entity in entities(course, names) {
+            for metric in Self.asked {
+                let whole = try reader.series(metric, of: entity).filter { $0.cycle >= newest }
+                let latest = try reader.series(metric, of: entity, start: newest)
+                #expect(latest.map(\.cycle) == whole.map(\.cycle), "\(entity) \(metric) \(seed)")
+                // A rate at the first cycle after an outage is over the outage until the frames of
+                // the outage come.
+                if Rates.counter(of: metric) == nil { #expect(latest == whole) }
+            }
+        }
+    }
+
+    private func expect(
+        _ actual: [SeriesPoint], _ expected: [Int64: Double], _ metric: MetricID,
+        _ entity: Entity, _ seed: UInt64
+    ) {
+        let wanted = expected.sorted { $0.key < $1.key }.map {
+            SeriesPoint(cycle: $0.key, value: MetricValue($0.value, of: metric))
+        }
+        guard actual.count == wanted.count, zip(actual, wanted).allSatisfy(isNear) else {
+            let difference = zip(actual, wanted).first { !isNear($0, $1) }
+            Issue.record(
+                """
+                seed \(seed): \(metric) of \(entity): \(actual.count) points, \(wanted.count) \
+                expected; first difference \(String(describing: difference))
+                """)
+            return
+        }
+    }
+
+    /// Sums of floating point numbers depend on the order in a few last bits.
+    private func isNear(_ a: SeriesPoint, _ b: SeriesPoint) -> Bool {
+        guard a.cycle == b.cycle else { return false }
+        switch (a.value, b.value) {
+        case (.integer(let x), .integer(let y)): return abs(x - y) <= 1
+        case (.float(let x), .float(let y)):
+            return abs(x - y) <= 1e-9 * max(abs(x), abs(y), 1)
+        default: return false
+        }
+    }
+}
