@@ -34,7 +34,7 @@ enum SinkRegistry {
         .log, .metric, .stdout,
         .influxdb, .graphite, .statsd, .openTSDB, .remoteWrite, .otlp,
         .elasticsearch, .openSearch, .kafka, .redis, .riemann, .wavefront,
-        .librato, .honeycomb,
+        .hawkular, .librato, .honeycomb, .stackdriver, .gcm, .bigQuery,
     ]
 
     static func definition(of kind: String) throws(SinkConfigurationError) -> SinkDefinition {

@@ -65,11 +65,12 @@ struct SinkURI: Sendable, Equatable {
     init(
         parsing text: String, environment: (String) -> String? = SinkURI.processEnvironment
     ) throws(SinkConfigurationError) {
-        guard let colon = text.firstIndex(of: ":") ?? Optional(text.endIndex),
-            colon > text.startIndex
-        else { throw .noKind(text: Self.redacted(text)) }
-        kind = String(text[..<colon])
-        var rest = colon == text.endIndex ? "" : text[text.index(after: colon)...]
+        // A question mark before any colon begins the options of a sink without an address.
+        let kindEnd = text.firstIndex { $0 == ":" || $0 == "?" } ?? text.endIndex
+        guard kindEnd > text.startIndex else { throw .noKind(text: Self.redacted(text)) }
+        kind = String(text[..<kindEnd])
+        var rest = text[kindEnd...]
+        if rest.first == ":" { rest.removeFirst() }
         var query: Substring = ""
         if let mark = rest.firstIndex(of: "?") {
             query = rest[rest.index(after: mark)...]

@@ -1,0 +1,165 @@
+import Wire
+
+extension SinkDefinition {
+    /// Hawkular Metrics.
+    static let hawkular = SinkDefinition(
+        "hawkular", "Hawkular Metrics",
+        [
+            SinkOption("tenant", "the tenant; default heapster"),
+            SinkOption("labelNodeId", "the label that names a node; default nodename"),
+            SinkOption("labelTagPrefix", "before tags from objects' labels; default labels."),
+            SinkOption("useServiceAccount", "true: this pod's own token"),
+            SinkOption("user", "user name"),
+            SinkOption("pass", "password", secret: true),
+            SinkOption("token", "bearer token", secret: true),
+            SinkOption(
+                "filter",
+                "label(KEY:PATTERN) or name(PATTERN) to leave out, * for anything; may be repeated",
+                repeatable: true),
+            SinkOption("batchSize", "points in a request; default 1000"),
+            SinkOption("concurrencyLimit", "requests in flight; default 1"),
+            SinkOption("disablePreCache", "accepted: tags are sent at first sight"),
+            SinkOption("caCert", "as cacert"),
+            SinkOption("insecure", "as insecuressl"),
+        ] + SinkOption.tls
+    ) { (uri, options) throws(SinkConfigurationError) in
+        var target = try HTTPTarget(uri, options, defaultHost: nil, defaultPort: 8_080)
+        if target.endpoints[0].tls != nil {
+            if let path = options.string("caCert") { target.endpoints[0].tls?.authorityFile = path }
+            if try options.boolean("insecure", default: false) {
+                target.endpoints[0].tls?.skipsVerification = true
+            }
+        }
+        var settings = HawkularEncoder.Options()
+        settings.labelNodeID = options.string("labelNodeId", default: "nodename")
+        settings.labelTagPrefix = options.string("labelTagPrefix", default: "labels.")
+        settings.batchSize = try options.integer("batchSize", default: 1_000, in: 1...100_000)
+        for filter in options.strings("filter") { try add(filter, to: &settings, uri) }
+        var credentials = HTTPCredentials.none
+        if try options.boolean("useServiceAccount", default: false) {
+            let path = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+            credentials = .token(scheme: "Bearer", .file(path))
+        } else if let token = options.secret("token") {
+            credentials = .token(scheme: "Bearer", token)
+        } else if let user = options.string("user") {
+            credentials = .basic(user: user, password: try options.requiredSecret("pass"))
+        }
+        let backend = HawkularBackend(
+            basePath: target.basePath, tenant: options.string("tenant", default: "heapster"),
+            credentials: credentials)
+        return SinkPlan(
+            encoder: HawkularEncoder(settings), order: .freshestFirst, overwrites: true,
+            concurrency: try options.integer("concurrencyLimit", default: 1, in: 1...64)
+        ) { [endpoints = target.endpoints] in
+            HTTPDelivery(backend, endpoints, environment: $0)
+        }
+    }
+
+    private static func add(
+        _ filter: String, to settings: inout HawkularEncoder.Options, _ uri: SinkURI
+    ) throws(SinkConfigurationError) {
+        let expected = "label(KEY:PATTERN) or name(PATTERN)"
+        guard let open = filter.firstIndex(of: "("), filter.last == ")" else {
+            throw .badValue(sink: uri.kind, option: "filter", expected: expected)
+        }
+        let pattern = filter[filter.index(after: open)...].dropLast()
+        switch filter[..<open] {
+        case "name": settings.dropsByName.append(NamePattern(pattern))
+        case "label":
+            guard let colon = pattern.firstIndex(of: ":") else {
+                throw .badValue(sink: uri.kind, option: "filter", expected: expected)
+            }
+            settings.dropsByLabel.append(
+                (
+                    String(pattern[..<colon]),
+                    NamePattern(pattern[pattern.index(after: colon)...])
+                ))
+        default: throw .badValue(sink: uri.kind, option: "filter", expected: expected)
+        }
+    }
+}
+
+/// Sends tags at the first sight of a metric, then points: gauges and counters apart.
+struct HawkularBackend: HTTPSinkBackend {
+    let basePath: String
+    let tenant: String
+    let credentials: HTTPCredentials
+    /// Metrics whose tags were sent; forgotten all at once when there are very many.
+    private var known: Set<UInt64> = []
+    private static let knownCountMax = 2_000_000
+
+    init(basePath: String, tenant: String, credentials: HTTPCredentials) {
+        self.basePath = basePath
+        self.tenant = tenant
+        self.credentials = credentials
+    }
+
+    mutating func deliver(
+        _ request: SinkRequest, _ exchange: HTTPExchange
+    ) throws(SinkError) -> DeliveryOutcome? {
+        guard let messages = MessageRow.parse(request.body) else {
+            return .refused(reason: "the request is damaged")
+        }
+        var bodies: [String: JSONWriter] = [:]
+        for message in messages {
+            let key = String(decoding: message.key, as: UTF8.self)
+            let slash = key.firstIndex(of: "/") ?? key.startIndex
+            let (type, id) = (String(key[..<slash]), String(key[key.index(after: slash)...]))
+            let end = message.value.firstIndex(of: 0x0A) ?? message.value.endIndex
+            try sendTags(message.value[..<end], of: id, type, exchange)
+            if bodies[type] == nil {
+                bodies[type] = JSONWriter()
+                bodies[type]?.beginArray()
+            }
+            bodies[type]?.beginObject()
+            bodies[type]?.key("id")
+            bodies[type]?.string(id)
+            bodies[type]?.key("data")
+            bodies[type]?.beginArray()
+            bodies[type]?.raw(message.value[(end + 1)...])
+            bodies[type]?.endArray()
+            bodies[type]?.endObject()
+        }
+        for (type, writer) in bodies {
+            var writer = writer
+            writer.endArray()
+            let response = try call("POST", "\(type)/raw", writer.bytes, exchange)
+            let outcome = HTTPVerdict.byStatus(response)
+            guard case .accepted = outcome else { return outcome }
+        }
+        return .accepted
+    }
+
+    private mutating func sendTags(
+        _ tags: ArraySlice<UInt8>, of id: String, _ type: String, _ exchange: HTTPExchange
+    ) throws(SinkError) {
+        var hasher = Hasher()
+        hasher.combine(type)
+        hasher.combine(id)
+        hasher.combine(Array(tags))
+        let mark = UInt64(bitPattern: Int64(hasher.finalize()))
+        if known.contains(mark) { return }
+        let response = try call("PUT", "\(type)/\(URLText.encode(id))/tags", Array(tags), exchange)
+        guard response.status / 100 == 2 else {
+            throw .backend("tags of \(id): HTTP \(response.status) \(response.excerpt)")
+        }
+        if known.count >= Self.knownCountMax { known.removeAll() }
+        known.insert(mark)
+    }
+
+    private func call(
+        _ method: String, _ path: String, _ body: [UInt8], _ exchange: HTTPExchange
+    ) throws(SinkError) -> HTTPSinkResponse {
+        let fields =
+            try credentials.fields() + [
+                ("Content-Type", "application/json"), ("Hawkular-Tenant", tenant),
+            ]
+        return try exchange(
+            HTTPSinkRequest(
+                method, "\(basePath)/hawkular/metrics/\(path)", fields: fields, body: body))
+    }
+
+    func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPSinkRequest {
+        throw .unavailable("Hawkular takes more than one request")
+    }
+}
