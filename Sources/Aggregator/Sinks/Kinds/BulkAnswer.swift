@@ -2,15 +2,15 @@ import Wire
 
 /// Which items of a `_bulk` request were not taken.
 enum BulkAnswer {
-    struct Failure: Equatable {
+    struct FailedItem: Equatable {
         var item: Int
         var status: Int
         var reason: String
     }
 
     /// The failed items; `nil` for a body that is not a bulk answer.
-    static func failures(in body: [UInt8]) -> [Failure]? {
-        body.withUnsafeBytes { raw -> [Failure]? in
+    static func failures(in body: [UInt8]) -> [FailedItem]? {
+        body.withUnsafeBytes { raw -> [FailedItem]? in
             var json = JSONScanner(raw)
             do throws(JSONError) {
                 return try parse(&json)
@@ -20,8 +20,8 @@ enum BulkAnswer {
         }
     }
 
-    private static func parse(_ json: inout JSONScanner) throws(JSONError) -> [Failure]? {
-        var failures: [Failure] = []
+    private static func parse(_ json: inout JSONScanner) throws(JSONError) -> [FailedItem]? {
+        var failures: [FailedItem] = []
         var isBulk = false
         try json.beginObject()
         while let key = try json.nextKey() {
@@ -46,7 +46,7 @@ enum BulkAnswer {
 
     private static func parseItem(
         _ json: inout JSONScanner, _ item: Int
-    ) throws(JSONError) -> Failure? {
+    ) throws(JSONError) -> FailedItem? {
         var status = 0
         var reason = ""
         try json.beginObject()
@@ -59,7 +59,7 @@ enum BulkAnswer {
         }
         // A document of that id is there already: this one, from before an outage.
         let isTaken = (200..<300).contains(status) || status == 409
-        return isTaken ? nil : Failure(item: item, status: status, reason: reason)
+        return isTaken ? nil : FailedItem(item: item, status: status, reason: reason)
     }
 
     /// A text, or an object with type and reason.
@@ -78,7 +78,7 @@ enum BulkAnswer {
 
     /// What the failures mean for a request of two lines an item: items that were refused for want of
     /// room or time are tried again, others are set aside.
-    static func outcome(of request: SinkRequest, failures: [Failure]) -> DeliveryOutcome {
+    static func outcome(of request: SinkRequest, failures: [FailedItem]) -> DeliveryOutcome {
         guard !failures.isEmpty else { return .accepted }
         let lines = request.body.split(separator: UInt8(ascii: "\n"))
         var remaining = SinkRequest(cycle: request.cycle, pointCount: 0, body: [])
