@@ -101,8 +101,8 @@ struct SinksUnitTests {
             return state
         }
         var values: [Double] = [
-            0, -0.0, 0.5, 1.5, 0.0000005, 0.0000015, 1e-7, 123456.7890125, 1e21, 1e-300, .leastNonzeroMagnitude,
-            0.1 + 0.2,
+            0, -0.0, 0.5, 1.5, 0.0000005, 0.0000015, 1e-7, 123456.7890125, 1e21, 1e-300,
+            .leastNonzeroMagnitude, 0.1 + 0.2,
         ]
         for _ in 0..<20_000 {
             values.append(Double(random() % 1_000_000_000) / Double(random() % 999_983 + 1))
