@@ -79,13 +79,13 @@ struct HistoricalAPI: Sendable {
     // MARK: Answers
 
     /// What cannot be answered, with its status.
-    private enum Failure: Error {
+    private enum HistoryRefusal: Error {
         case invalid(SeriesQuery.Invalid)
         case nothing(String)
         case broken(WireError)
     }
 
-    private func refusal(_ failure: Failure) -> HTTPResponse {
+    private func refusal(_ failure: HistoryRefusal) -> HTTPResponse {
         switch failure {
         case .invalid(let error): return .text(.badRequest, error.message)
         case .nothing(let message): return .text(.notFound, message)
@@ -98,7 +98,7 @@ struct HistoricalAPI: Sendable {
     private func answer(
         _ request: HTTPRequest, metric: String, isList: Bool, _ entities: [Entity]
     ) -> HTTPResponse {
-        do throws(Failure) {
+        do throws(HistoryRefusal) {
             let query = try self.query(request, metric)
             let name = ModelAPI.currentSpelling(metric)
             return .json(SeriesJSON.encode(try read(entities, query, name), isList: isList))
@@ -111,7 +111,7 @@ struct HistoricalAPI: Sendable {
         _ request: HTTPRequest, _ text: String, metric: String, isList: Bool,
         _ entities: [Entity]
     ) -> HTTPResponse {
-        do throws(Failure) {
+        do throws(HistoryRefusal) {
             let aggregations = try checked { () throws(SeriesQuery.Invalid) in
                 try Aggregation.list(text)
             }
@@ -144,7 +144,7 @@ struct HistoricalAPI: Sendable {
 
     private func checked<Result>(
         _ body: () throws(SeriesQuery.Invalid) -> Result
-    ) throws(Failure) -> Result {
+    ) throws(HistoryRefusal) -> Result {
         do throws(SeriesQuery.Invalid) {
             return try body()
         } catch {
@@ -153,7 +153,7 @@ struct HistoricalAPI: Sendable {
     }
 
     /// Start is required; names are those that InfluxDB could have had.
-    private func query(_ request: HTTPRequest, _ metric: String) throws(Failure) -> SeriesQuery {
+    private func query(_ request: HTTPRequest, _ metric: String) throws(HistoryRefusal) -> SeriesQuery {
         let query = try checked { () throws(SeriesQuery.Invalid) in
             try SeriesQuery(request)
         }
@@ -172,7 +172,7 @@ struct HistoricalAPI: Sendable {
 
     private func read(
         _ entities: [Entity], _ query: SeriesQuery, _ metric: String
-    ) throws(Failure) -> [[SeriesPoint]] {
+    ) throws(HistoryRefusal) -> [[SeriesPoint]] {
         var found: [[SeriesPoint]] = []
         for entity in entities {
             do throws(WireError) {
