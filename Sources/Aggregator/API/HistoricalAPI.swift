@@ -153,7 +153,9 @@ struct HistoricalAPI: Sendable {
     }
 
     /// Start is required; names are those that InfluxDB could have had.
-    private func query(_ request: HTTPRequest, _ metric: String) throws(HistoryRefusal) -> SeriesQuery {
+    private func query(_ request: HTTPRequest, _ metric: String) throws(HistoryRefusal)
+        -> SeriesQuery
+    {
         let query = try checked { () throws(SeriesQuery.Invalid) in
             try SeriesQuery(request)
         }
