@@ -31,6 +31,8 @@ struct AggregatorAPI: Sendable {
             .register(in: &router)
         HistoricalAPI(reader: reader, index: index).register(in: &router)
         HeapsterResourceAPI(index: index, clock: clock).register(in: &router)
+        ResourceMetricsAPI(index: index, clock: clock).register(in: &router)
+        DiscoveryAPI(index: index).register(in: &router)
         SelfMetrics(cluster: cluster, ingest: ingest, metadata: metadata, clock: clock)
             .register(in: &router)
         // Nothing is below it; only the words are Heapster's.
