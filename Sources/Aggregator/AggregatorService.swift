@@ -24,7 +24,7 @@ final class AggregatorService {
             throw UsageError(problems: ["\(error)"])
         }
         let names = metadata.directory
-        let cluster = Cluster(configuration: configuration.model) { names.pod(uid: $0)?.namespace }
+        let cluster = Cluster(configuration: configuration.model, facts: names)
         self.cluster = cluster
         let counters = IngestCounters()
         do throws(TransportError) {
@@ -37,17 +37,11 @@ final class AggregatorService {
             ingestAddress = agents.address
             listener = LoopConfined(agents, to: loops[0])
             ingestLoops = loops
-            let reader = ModelReader(cluster: cluster, names: names)
-            var router = Router()
-            ModelAPI(reader: reader).register(in: &router)
-            SelfMetrics(
+            let routes = AggregatorAPI(
                 cluster: cluster, ingest: counters,
                 metadata: MetadataMetrics(
-                    directory: metadata.directory, status: metadata.source?.status),
-                clock: .system
-            )
-            .register(in: &router)
-            let routes = router
+                    directory: metadata.directory, status: metadata.source?.status)
+            ).router()
             server = try HTTPServer(listeningOn: configuration.apiAddress, remedy: "--port") {
                 request in
                 switch routes.route(request) {

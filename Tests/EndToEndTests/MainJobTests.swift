@@ -162,10 +162,22 @@ import Testing
         #expect(seenAfter <= 1.3, "seen after \(seenAfter) s")
         busy.remove()
         let goneAfter = try waitUntil(seconds: 5, "the end of the container") {
-            try !httpGet("\(api)/debug/allkeys").contains("container:busy")
+            // It stays listed, as specified but not read: without figures of its own.
+            try !isRead(container: "busy")
         }
         #expect(goneAfter <= 1.3, "gone after \(goneAfter) s")
         stopAll()
+    }
+
+    /// Whether the newest batch has figures of a container's cgroup.
+    private func isRead(container: String) throws -> Bool {
+        let export = try httpGet(
+            api.replacingOccurrences(of: "/model", with: "/metric-export"))
+        let sets = try JSONSerialization.jsonObject(with: Data(export.utf8)) as? [[String: Any]]
+        return (sets ?? []).contains { set in
+            (set["labels"] as? [String: String])?["container_name"] == container
+                && (set["metrics"] as? [String: Any])?["memory/usage"] != nil
+        }
     }
 
     private func timestamp(_ seconds: Int) -> String {

@@ -15,7 +15,6 @@ struct SelfMetrics: Sendable {
                 HTTPResponse(
                     .ok, contentType: PrometheusText.contentType, body: .bytes(exposition())))
         }
-        router.add(.get, "/healthz") { _ in .now(.text(.ok, metadata.health)) }
     }
 
     func exposition() -> [UInt8] {

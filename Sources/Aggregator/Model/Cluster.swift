@@ -7,7 +7,9 @@ final class Cluster: Sendable {
     let rollUps: RollUps
     /// Where pods are.
     let podNodes = PodNodes()
-    private let namespaceOfPod: NamespaceOfPod
+    /// Ticks with every change of the subjects of any node.
+    let layoutClock = LayoutClock()
+    private let facts: any PodFactsSource
     private let state = Mutex(State())
 
     /// The connection that speaks for a node.
@@ -28,10 +30,16 @@ final class Cluster: Sendable {
         var clockSkew: Int64 = 0
     }
 
-    init(configuration: ModelConfiguration, namespaceOfPod: @escaping NamespaceOfPod) {
+    init(configuration: ModelConfiguration, facts: any PodFactsSource) {
         self.configuration = configuration
         rollUps = RollUps(configuration: configuration)
-        self.namespaceOfPod = namespaceOfPod
+        self.facts = facts
+    }
+
+    /// Where requests and limits are not wanted.
+    convenience init(configuration: ModelConfiguration, namespaceOfPod: @escaping NamespaceOfPod) {
+        self.init(
+            configuration: configuration, facts: PodNamespaces(namespaceOfPod: namespaceOfPod))
     }
 
     /// A connection speaks for a node from now on; another that did is replaced.
@@ -47,7 +55,7 @@ final class Cluster: Sendable {
                 guard state.nodes.count < configuration.nodes else { return nil }
                 let node = NodeModel(
                     name: name, configuration: configuration, rollUps: rollUps, podNodes: podNodes,
-                    namespaceOfPod: namespaceOfPod)
+                    facts: facts, layoutClock: layoutClock)
                 state.nodes[name] = NodeEntry(node: node)
                 state.sorted = nil
             }

@@ -51,6 +51,12 @@ protocol NameSource: Sendable {
     func values(of entity: Entity) -> [MetricID: Double]
     /// Containers in the specification of a pod, whether they run or not.
     func specifiedContainers(namespace: String, pod: String) -> [String]
+    /// Figures that have no number in the catalogue: `nvidia.com/gpu/request`.
+    func namedValues(of entity: Entity) -> [String: Double]
+}
+
+extension NameSource {
+    func namedValues(of entity: Entity) -> [String: Double] { [:] }
 }
 
 struct PodName: Sendable, Hashable {

@@ -31,18 +31,26 @@ struct Family {
     /// What the entity has without labels.
     var metrics: Set<MetricID> {
         var found = Set<MetricID>()
-        for record in own + summed { found.formUnion(record.metrics) }
+        for record in own + interfaces { found.formUnion(record.metrics) }
+        for record in containers { found.formUnion(record.metrics.filter(Self.isAdditive)) }
         if own.contains(where: { $0.subject.startTimeMilliseconds > 0 }) { found.insert(.uptime) }
         found.remove(.readOffset)
         return found
     }
 
-    /// Children whose figures add up to the entity's own: its interfaces; a pod's containers.
-    private var summed: [SubjectRecord] {
-        children.filter { record in
-            record.subject.kind == .networkInterface
-                || (isPod && record.subject.kind == .container)
-        }
+    /// Children whose figures add up to the entity's own.
+    private var interfaces: [SubjectRecord] {
+        children.filter { $0.subject.kind == .networkInterface }
+    }
+
+    /// A pod's containers: their gauges and rates are the pod's where it has none of its own. Not
+    /// their counters: a sum of those falls when one restarts.
+    private var containers: [SubjectRecord] {
+        isPod ? children.filter { $0.subject.kind == .container } : []
+    }
+
+    private static func isAdditive(_ metric: MetricID) -> Bool {
+        Catalog.metric(metric).kind == .gauge
     }
 
     private var isPod: Bool {
@@ -66,6 +74,7 @@ struct Family {
             } else if let term = record.term(column) {
                 terms = [term]
             } else {
+                let summed = interfaces + (Self.isAdditive(metric) ? containers : [])
                 terms = summed.filter { $0.parent === record }.compactMap { $0.term(column) }
             }
             guard !terms.isEmpty else { return nil }
@@ -94,28 +103,33 @@ extension SubjectRecord {
     }
 
     /// The labels that tell this child from its siblings, in Heapster's names.
-    var labels: [String: String] {
-        switch subject.kind {
+    var labels: [String: String] { subject.childLabels }
+}
+
+extension Subject {
+    /// The labels that tell a child from its siblings, in Heapster's names.
+    var childLabels: [String: String] {
+        switch kind {
         case .filesystem: ["resource_id": filesystemResource]
-        case .blockDevice: ["resource_id": subject.name]
-        case .networkInterface: ["interface": subject.name]
-        case .hugePages: ["page_size": subject.name]
+        case .blockDevice: ["resource_id": name]
+        case .networkInterface: ["interface": name]
+        case .hugePages: ["page_size": name]
         case .accelerator:
             [
-                "make": subject.attributes[.make] ?? "",
-                "model": subject.attributes[.model] ?? "",
-                "accelerator_id": subject.attributes[.identifier] ?? "",
+                "make": attributes[.make] ?? "",
+                "model": attributes[.model] ?? "",
+                "accelerator_id": attributes[.identifier] ?? "",
             ]
         default: [:]
         }
     }
 
     private var filesystemResource: String {
-        switch subject.attributes[.role] {
-        case "volume": "Volume:\(subject.name)"
+        switch attributes[.role] {
+        case "volume": "Volume:\(name)"
         case "rootfs": "/"
         case "logs": "logs"
-        default: subject.name
+        default: name
         }
     }
 }

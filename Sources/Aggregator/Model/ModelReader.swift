@@ -1,66 +1,12 @@
 import Wire
 
-/// Answers what the model knows: who there is, what metrics they have, their series.
+/// Answers what the model knows of an entity: what metrics it has, and their series.
 ///
 /// Stateless; made for each question or kept, from any thread.
 struct ModelReader: Sendable {
     let cluster: Cluster
     let names: any NameSource
-
-    // MARK: Who there is
-
-    /// Nodes with a frame no older than three cycles before the newest one.
-    func nodes() -> [String] { currentNodes().map(\.name) }
-
-    /// Namespaces of the pods that run now.
-    func namespaces() -> [String] {
-        Set(livePods().map(\.name.namespace)).sorted()
-    }
-
-    func pods(in namespace: String) -> [String] {
-        Set(livePods().filter { $0.name.namespace == namespace }.map(\.name.name)).sorted()
-    }
-
-    func containers(namespace: String, pod: String) -> [String] {
-        let uids = uids(namespace: namespace, pod: pod)
-        var found = Set<String>()
-        for node in current(cluster.podNodes.nodes(of: uids)) {
-            for subject in liveSubjects(of: node)
-            where subject.kind == .container && uids.contains(subject.podUID)
-                && !subject.isSandbox
-            {
-                found.insert(name(of: subject))
-            }
-        }
-        if !found.isEmpty {
-            found.formUnion(names.specifiedContainers(namespace: namespace, pod: pod))
-        }
-        return found.sorted()
-    }
-
-    func systemContainers(of node: String) -> [String] {
-        guard let node = cluster.node(named: node) else { return [] }
-        return liveSubjects(of: node).filter { $0.kind == .systemContainer }.map(\.name).sorted()
-    }
-
-    /// A pod that runs now, and where.
-    struct LivePod {
-        let name: PodName
-        let uid: String
-        let node: NodeModel
-    }
-
-    func livePods() -> [LivePod] {
-        currentNodes().flatMap { node in
-            Set(liveSubjects(of: node).filter { $0.kind == .pod }.map(\.podUID)).map {
-                LivePod(name: podName(uid: $0), uid: $0, node: node)
-            }
-        }
-    }
-
-    func podName(uid: String) -> PodName {
-        names.pod(uid: uid) ?? PodName(namespace: unknownNamespace, name: uid)
-    }
+    var custom: CustomMetrics?
 
     /// A container's name in its pod; its ID while that is not known.
     func name(of container: Subject) -> String {
@@ -73,56 +19,90 @@ struct ModelReader: Sendable {
             ? [pod] : Set(names.podUIDs(namespace: namespace, name: pod))
     }
 
-    /// Nodes that are not stale.
-    func currentNodes() -> [NodeModel] { current(cluster.nodes) }
-
-    private func current(_ nodes: [NodeModel]) -> [NodeModel] {
-        guard !nodes.isEmpty, let newest = cluster.newestStep else { return [] }
-        let horizon = newest &- 3 &* cluster.configuration.resolution
-        return nodes.filter { $0.lastStep >= horizon }
-    }
-
-    private func liveSubjects(of node: NodeModel) -> [Subject] {
-        node.read { state in state.live?.liveRecords.map(\.subject) ?? [] }
-    }
-
     // MARK: What they have
 
     /// Names of an entity's metrics, those of children (filesystems, devices) left out.
     func metricNames(of entity: Entity) -> [String] {
-        var found = Set(names.values(of: entity).keys)
+        let values = names.values(of: entity)
+        var found = Set(values.keys)
         switch entity {
         case .cluster:
             found.formUnion(RollUps.metrics.filter { !rollUpPoints($0, nil).isEmpty })
         case .namespace(let namespace):
             found.formUnion(RollUps.metrics.filter { !rollUpPoints($0, namespace).isEmpty })
         default:
+            var own = Set<MetricID>()
             for node in nodes(for: entity) {
                 node.read { state in
-                    let family = Family(of: entity, in: state, reader: self)
-                    found.formUnion(family.metrics)
+                    own.formUnion(Family(of: entity, in: state, reader: self).metrics)
                 }
             }
+            // Who was never heard of has no requests either, unless its pod was.
+            if own.isEmpty {
+                guard hasPodPoints(entity) else { return [] }
+                found.remove(.restartCount)
+            }
+            found.formUnion(own)
+            for ratio in Self.ratios
+            where found.contains(ratio.usage) && values[ratio.allocatable] ?? 0 > 0 {
+                found.insert(ratio.metric)
+            }
         }
-        return found.map { Catalog.metric($0).name }.sorted()
+        var all = found.map { Catalog.metric($0).name } + names.namedValues(of: entity).keys
+        if let owner = entity.customOwner, let custom { all += custom.names(of: owner) }
+        return all.sorted()
+    }
+
+    /// A container that is only specified counts as there while its pod is.
+    private func hasPodPoints(_ entity: Entity) -> Bool {
+        guard case .container(let namespace, let pod, let name) = entity,
+            names.specifiedContainers(namespace: namespace, pod: pod).contains(name)
+        else { return false }
+        return !metricNames(of: .pod(namespace: namespace, name: pod)).isEmpty
     }
 
     /// A metric's points in [start, end], oldest first; empty for anything that is not known.
     ///
-    /// - Parameter labels: selects one labeled series (a filesystem, a device): the exact set.
+    /// - Parameters:
+    ///   - name: of the catalogue, `custom/…`, or a resource's `…/request`.
+    ///   - labels: selects one labeled series (a filesystem, a device): the exact set.
+    func series(
+        named name: String, of entity: Entity, labels: [String: String] = [:],
+        start: Int64 = .min, end: Int64 = .max
+    ) throws(WireError) -> [SeriesPoint] {
+        if let metric = Catalog.metric(named: name) {
+            return try series(metric.id, of: entity, labels: labels, start: start, end: end)
+        }
+        if name.hasPrefix("custom/") {
+            guard let custom, let owner = entity.customOwner else { return [] }
+            return custom.points(String(name.dropFirst(7)), of: owner, labels: labels)
+                .filter { $0.cycle >= start && $0.cycle <= end }
+                .map { SeriesPoint(cycle: $0.cycle, value: .float($0.value)) }
+        }
+        guard labels.isEmpty, let value = names.namedValues(of: entity)[name] else { return [] }
+        return try cycles(of: entity, start: start, end: end).map {
+            SeriesPoint(cycle: $0, value: .integer(Int64(value)))
+        }
+    }
+
+    /// `series(named:)` for a metric of the catalogue.
     func series(
         _ metric: MetricID, of entity: Entity, labels: [String: String] = [:],
         start: Int64 = .min, end: Int64 = .max
     ) throws(WireError) -> [SeriesPoint] {
-        if Catalog.metric(metric).origin == .cluster {
-            return try constantSeries(metric, of: entity, start: start, end: end)
-        }
         let points: [(cycle: Int64, value: Double)]
         switch entity {
-        case .cluster: points = rollUpPoints(metric, nil)
-        case .namespace(let namespace): points = rollUpPoints(metric, namespace)
+        case .cluster where RollUps.metrics.contains(metric) && labels.isEmpty:
+            points = rollUpPoints(metric, nil)
+        case .namespace(let name) where RollUps.metrics.contains(metric) && labels.isEmpty:
+            points = rollUpPoints(metric, name)
         default:
-            points = try subjectPoints(metric, of: entity, labels: labels, start: start, end: end)
+            if Catalog.metric(metric).origin == .cluster {
+                guard labels.isEmpty else { return [] }
+                return try clusterSeries(metric, of: entity, start: start, end: end)
+            }
+            points = try subjectPoints(
+                metric, of: entity, labels: labels, start: start, end: end)
         }
         return points.filter { $0.cycle >= start && $0.cycle <= end }
             .map { SeriesPoint(cycle: $0.cycle, value: MetricValue($0.value, of: metric)) }
@@ -134,19 +114,46 @@ struct ModelReader: Sendable {
         cluster.rollUps.points(metric, namespace: namespace)
     }
 
-    /// A figure from the API server holds at each cycle at which the entity has anything.
-    private func constantSeries(
+    /// What a node uses of what its pods can have.
+    static let ratios: [(metric: MetricID, usage: MetricID, allocatable: MetricID)] = [
+        (.cpuNodeUtilization, .cpuUsageRate, .cpuNodeAllocatable),
+        (.memoryNodeUtilization, .memoryUsage, .memoryNodeAllocatable),
+        (
+            .ephemeralStorageNodeUtilization, .ephemeralStorageUsage,
+            .ephemeralStorageNodeAllocatable
+        ),
+    ]
+
+    /// Figures from the API server hold at each cycle at which the entity has anything.
+    private func clusterSeries(
         _ metric: MetricID, of entity: Entity, start: Int64, end: Int64
     ) throws(WireError) -> [SeriesPoint] {
-        guard let value = names.values(of: entity)[metric] else { return [] }
-        let anchor: MetricID
-        switch entity {
-        case .cluster, .namespace: anchor = .memoryUsage
-        default: anchor = .cpuUsage
+        let values = names.values(of: entity)
+        if let ratio = Self.ratios.first(where: { $0.metric == metric }) {
+            guard let allocatable = values[ratio.allocatable], allocatable > 0 else { return [] }
+            return try series(ratio.usage, of: entity, start: start, end: end).map {
+                SeriesPoint(cycle: $0.cycle, value: .float($0.value.double / allocatable))
+            }
         }
-        return try series(anchor, of: entity, start: start, end: end).map {
-            SeriesPoint(cycle: $0.cycle, value: MetricValue(value, of: metric))
+        guard let value = values[metric] else { return [] }
+        return try cycles(of: entity, start: start, end: end).map {
+            SeriesPoint(cycle: $0, value: MetricValue(value, of: metric))
         }
+    }
+
+    /// Cycles at which an entity has anything; a container that does not run has its pod's.
+    private func cycles(
+        of entity: Entity, start: Int64, end: Int64
+    ) throws(WireError) -> [Int64] {
+        for anchor in [MetricID.memoryUsage, .cpuUsage, .networkReceiveBytes] {
+            let points = try series(anchor, of: entity, start: start, end: end)
+            if !points.isEmpty { return points.map(\.cycle) }
+        }
+        if case .container(let namespace, let pod, _) = entity {
+            return try cycles(
+                of: .pod(namespace: namespace, name: pod), start: start, end: end)
+        }
+        return []
     }
 
     private func subjectPoints(
@@ -230,27 +237,14 @@ extension Subject {
     var isSandbox: Bool { attributes[.sandbox] == "sandbox" }
 }
 
-extension ModelReader {
-    /// Heapster's keys of everything that runs now: `namespace:default/pod:web`.
-    func keys() -> [String] {
-        var found: Set<String> = ["cluster"]
-        for node in currentNodes() {
-            for subject in liveSubjects(of: node) {
-                switch subject.kind {
-                case .node: found.insert("node:\(node.name)")
-                case .systemContainer: found.insert("node:\(node.name)/container:\(subject.name)")
-                case .pod, .container:
-                    let pod = podName(uid: subject.podUID)
-                    found.insert("namespace:\(pod.namespace)")
-                    let key = "namespace:\(pod.namespace)/pod:\(pod.name)"
-                    found.insert(key)
-                    if subject.kind == .container, !subject.isSandbox {
-                        found.insert("\(key)/container:\(name(of: subject))")
-                    }
-                default: break
-                }
-            }
+extension Entity {
+    /// Whose custom metrics are this entity's.
+    var customOwner: CustomOwner? {
+        switch self {
+        case .pod(let namespace, let name): CustomOwner(namespace: namespace, pod: name)
+        case .container(let namespace, let pod, let name):
+            CustomOwner(namespace: namespace, pod: pod, container: name)
+        default: nil
         }
-        return found.sorted()
     }
 }

@@ -1,8 +1,5 @@
 import Wire
 
-/// The namespace that a pod counts to, by pod UID; `nil` while nobody knows. A pod never changes it.
-typealias NamespaceOfPod = @Sendable (String) -> String?
-
 /// Stands for the namespace of pods whose name is not known: no namespace can be called that.
 let unknownNamespace = "_unknown"
 
@@ -13,20 +10,22 @@ let unknownNamespace = "_unknown"
 /// As in Heapster, a pod's own figure counts where it has one, else the sum of its containers.
 struct NodeCycle {
     private let rollUps: RollUps
-    private let namespaceOfPod: NamespaceOfPod
+    private let source: any PodFactsSource
     /// The cycles that this node was counted in, so that none is counted twice.
     private var counted: CountedCycles
     /// The chain that `pods` and `namespaces` are of.
     private var chainNumber = -1
     /// By the chain's pods: index into `namespaces`, -1 while the pod's is not known.
     private var pods: [Int32] = []
+    /// By the chain's pods: what their specifications add, as of when they were first known.
+    private var facts: [RollUpRow] = []
     /// Those of this node's pods; the first stands for the unknown one.
     private var namespaces: [RollUpSeries] = []
     private var namespaceNumbers: [String: Int32] = [:]
 
-    init(rollUps: RollUps, namespaceOfPod: @escaping NamespaceOfPod) {
+    init(rollUps: RollUps, facts source: any PodFactsSource) {
         self.rollUps = rollUps
-        self.namespaceOfPod = namespaceOfPod
+        self.source = source
         counted = CountedCycles(count: rollUps.cycleCount)
     }
 
@@ -84,13 +83,16 @@ struct NodeCycle {
     private mutating func follow(_ chain: OpenChain) {
         chainNumber = chain.history.number
         pods = [Int32](repeating: -1, count: chain.pods.count)
+        facts = [RollUpRow](repeating: RollUpRow(), count: chain.pods.count)
         namespaces = [rollUps.series(of: unknownNamespace)]
         namespaceNumbers = [:]
     }
 
     private mutating func lookUpNamespaces(_ chain: OpenChain) {
         for index in pods.indices where pods[index] < 0 {
-            guard let name = namespaceOfPod(chain.pods[index].subject.podUID) else { continue }
+            guard let found = source.facts(uid: chain.pods[index].subject.podUID) else { continue }
+            let name = found.namespace
+            facts[index] = RollUps.row(found)
             let number = namespaceNumbers[name] ?? Int32(namespaces.count)
             if Int(number) == namespaces.count {
                 namespaces.append(rollUps.series(of: name))
@@ -106,6 +108,7 @@ struct NodeCycle {
             for index in pods.indices {
                 let namespace = max(0, Int(pods[index]))
                 rows[namespace].add(sums[index].own, else: sums[index].parts)
+                rows[namespace].add(facts[index], else: RollUpRow())
             }
             rollUps.add(cycle: cycle, namespaces, UnsafeBufferPointer(rows))
         }
@@ -116,9 +119,9 @@ struct NodeCycle {
 struct RollUpRow {
     /// Bit by bit: whether there is a value.
     private(set) var present: UInt32 = 0
-    private var values = InlineArray<12, Double>(repeating: 0)
+    private var values = InlineArray<16, Double>(repeating: 0)
 
-    static let width = 12
+    static let width = 16
 
     subscript(index: Int) -> Double { values[index] }
 

@@ -10,6 +10,8 @@ final class NodeModel: @unchecked Sendable {
     let configuration: ModelConfiguration
     /// Step of the newest frame that came, milliseconds since the epoch; read without the lock.
     private let newestStep = Atomic<Int64>(.min)
+    /// Ticks with every change of the subjects of any node.
+    private let layoutClock: LayoutClock
     /// Number of the connection that speaks for the node, 0 for none.
     let speaker = Atomic<UInt64>(0)
     private let lock = Lock()
@@ -21,12 +23,13 @@ final class NodeModel: @unchecked Sendable {
 
     init(
         name: String, configuration: ModelConfiguration, rollUps: RollUps, podNodes: PodNodes,
-        namespaceOfPod: @escaping NamespaceOfPod
+        facts: any PodFactsSource, layoutClock: LayoutClock
     ) {
         self.name = name
         self.configuration = configuration
         self.podNodes = podNodes
-        state = State(cycle: NodeCycle(rollUps: rollUps, namespaceOfPod: namespaceOfPod))
+        self.layoutClock = layoutClock
+        state = State(cycle: NodeCycle(rollUps: rollUps, facts: facts))
         // Nodes that begin together need not trim together.
         state.trimPhase = Int64(truncatingIfNeeded: UInt64(bitPattern: Int64(name.hashValue)) >> 1)
     }
@@ -114,7 +117,8 @@ final class NodeModel: @unchecked Sendable {
     func select(_ id: ChainID, begins: Bool) throws(WireError) {
         let isKnown = lock.withLock {
             state.select(id)
-            if begins { state.beginChain(id, configuration) }
+            if begins { state.beginChain(id, configuration, layoutClock) }
+            layoutClock.tick()
             guard let index = state.openChains.firstIndex(where: { $0.id == id }) else {
                 return false
             }
@@ -268,7 +272,9 @@ extension NodeModel.State {
         return header
     }
 
-    mutating func beginChain(_ id: ChainID, _ configuration: ModelConfiguration) {
+    mutating func beginChain(
+        _ id: ChainID, _ configuration: ModelConfiguration, _ layoutClock: LayoutClock
+    ) {
         endChains { $0.id == id }
         while openChains.count >= configuration.openChains {
             openChains[0].end()
@@ -279,7 +285,9 @@ extension NodeModel.State {
             limits: configuration.limits)
         nextChainNumber += 1
         chains.append(history)
-        openChains.append(OpenChain(id: id, history: history, limits: configuration.limits))
+        openChains.append(
+            OpenChain(
+                id: id, history: history, limits: configuration.limits, layoutClock: layoutClock))
     }
 
     func selectedChain() throws(WireError) -> OpenChain {

@@ -34,15 +34,21 @@ final class OpenChain {
         let start: Int64
     }
 
+    private let layoutClock: LayoutClock
+    /// Another number for every other set of subjects in slots, in the whole process.
+    private(set) var generation: UInt64
+
     private struct Occupant {
         let record: SubjectRecord
         let plan: Int32
         let offset: Int32
     }
 
-    init(id: ChainID, history: HistoryChain, limits: WireLimits) {
+    init(id: ChainID, history: HistoryChain, limits: WireLimits, layoutClock: LayoutClock) {
         self.id = id
         self.history = history
+        self.layoutClock = layoutClock
+        generation = layoutClock.tick()
         decoder = FrameDecoder(limits: limits)
         nextSequence = id
     }
@@ -52,6 +58,21 @@ final class OpenChain {
 
     func record(in slot: Slot) -> SubjectRecord? {
         Int(slot) < occupants.count ? occupants[Int(slot)]?.record : nil
+    }
+
+    /// Every subject that is in a slot now, in the order of the slots.
+    func forEachLive(_ body: (Slot, SubjectRecord) -> Void) {
+        for (slot, occupant) in occupants.enumerated() {
+            if let occupant { body(Slot(slot), occupant.record) }
+        }
+    }
+
+    /// A live subject's part of `readings` and the number of its counters.
+    func part(_ slot: Slot) -> (UnsafeMutablePointer<Int64>, counters: Int)? {
+        guard Int(slot) < occupants.count, let occupant = occupants[Int(slot)] else { return nil }
+        return (
+            readings.base + Int(occupant.offset), plans[Int(occupant.plan)].counters.count
+        )
     }
 
     /// The subjects that are in a slot now.
@@ -73,6 +94,7 @@ final class OpenChain {
             chain: history.number, slot: slot, firstSequence: nextSequence, readings: readings,
             offset: offset)
         isOutdated = true
+        generation = layoutClock.tick()
     }
 
     private func plan(of number: SchemaNumber, _ schema: Schema) -> Int {
@@ -91,6 +113,7 @@ final class OpenChain {
         readings.giveBack(Int(occupant.offset), counters: counters)
         occupants[Int(slot)] = nil
         isOutdated = true
+        generation = layoutClock.tick()
     }
 
     /// Tells the subjects that no frame will come any more.

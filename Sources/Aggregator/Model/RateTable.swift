@@ -4,7 +4,8 @@ import Wire
 /// because every frame goes through all of it.
 ///
 /// A subject's part: when it was read, the counters, the rates (as bit patterns), in the order of
-/// its `Rates.Plan`. A record keeps the table alive that has its newest readings, so that the first
+/// its `Rates.Plan`; then the milliseconds that the rates are over, and the CPU use in billionths of
+/// a core (-1 for none), which today's resource metrics want finer than `cpu/usage_rate`. A record keeps the table alive that has its newest readings, so that the first
 /// frame of a new chain has something to compare with.
 final class RateTable {
     private(set) var base: UnsafeMutablePointer<Int64>
@@ -20,7 +21,7 @@ final class RateTable {
 
     deinit { base.deallocate() }
 
-    static func width(counters: Int) -> Int { 1 + 2 * counters }
+    static func width(counters: Int) -> Int { 3 + 2 * counters }
 
     /// Room for a subject without any reading yet.
     func take(counters: Int) -> Int {
@@ -28,7 +29,8 @@ final class RateTable {
         let offset = free[width]?.popLast() ?? grow(by: width)
         base[offset] = Self.never
         for index in 1..<width { base[offset + index] = 0 }
-        for index in 1 + counters..<width { base[offset + index] = Self.noRate }
+        for index in 1 + counters..<1 + 2 * counters { base[offset + index] = Self.noRate }
+        base[offset + width - 1] = -1
         return offset
     }
 

@@ -70,6 +70,14 @@ enum Rates {
         return Double(change) * 1_000 / Double(milliseconds)
     }
 
+    /// Billionths of a core: nanoseconds of CPU time over milliseconds; -1 where that is none.
+    @inline(__always)
+    fileprivate static func nanocores(_ nanoseconds: Int64, _ milliseconds: Int64) -> Int64 {
+        guard milliseconds > 0, nanoseconds >= 0 else { return -1 }
+        let rate = Double(nanoseconds) * 1_000 / Double(milliseconds)
+        return rate < 0x1p62 ? Int64(rate) : -1
+    }
+
     /// Which columns of a schema have rates, and which of its figures the roll-ups add up: worked out
     /// once per schema.
     struct Plan {
@@ -122,20 +130,29 @@ enum Rates {
             let time = readOffsetColumn < 0 ? readTime : readTime &+ row[readOffsetColumn]
             let count = counters.count
             let before = part[0]
+            let isFirst = before == RateTable.never
+            let oldest = time &- 2 &* resolution
+            let from = isFirst ? (start > 0 && start >= oldest ? start : time) : before
             let milliseconds = time &- before
+            part[1 &+ 2 &* count] = max(0, time &- from)
             for index in 0..<count {
                 let counter = counters[index]
                 let value = row[counter.column]
                 let rate: Double
-                if before != RateTable.never, milliseconds > 0, value == part[1 &+ index] {
+                if !isFirst, milliseconds > 0, value == part[1 &+ index] {
                     rate = 0
                 } else {
                     rate =
                         Rates.rate(
                             isCPU: counter.isCPU, now: Reading(time: time, value: value),
-                            before: before == RateTable.never
+                            before: isFirst
                                 ? nil : Reading(time: before, value: part[1 &+ index]),
-                            start: start, oldest: time &- 2 &* resolution) ?? .nan
+                            start: start, oldest: oldest) ?? .nan
+                }
+                if counter.isCPU {
+                    part[2 &+ 2 &* count] =
+                        rate.isNaN
+                        ? -1 : nanocores(value &- (isFirst ? 0 : part[1 &+ index]), time &- from)
                 }
                 part[1 &+ index] = value
                 part[1 &+ count &+ index] = Int64(bitPattern: rate.bitPattern)

@@ -6,12 +6,27 @@ import Wire
 /// There is no moment of summing up: each node's frame adds that node's part to its cycle, at once
 /// when it is in time and later when an outage delayed it, so late data amends a cycle by itself.
 final class RollUps: Sendable {
-    /// What is summed: Heapster's two and the other additive figures of a pod.
+    /// What is summed: Heapster's two and the other additive figures of a pod, and the four that the
+    /// specifications of the pods say.
     static let metrics: [MetricID] = [
         .cpuUsageRate, .memoryUsage, .memoryWorkingSet, .memoryRSS, .memoryCache, .memorySwap,
         .memoryPageFaultsRate, .memoryMajorPageFaultsRate, .networkReceiveRate,
         .networkReceiveErrorsRate, .networkTransmitRate, .networkTransmitErrorsRate,
+        .cpuRequest, .cpuLimit, .memoryRequest, .memoryLimit,
     ]
+
+    /// Where the specifications' figures begin.
+    private static let firstOfFacts = metrics.count - 4
+
+    /// What a pod's specification adds.
+    static func row(_ facts: PodFacts) -> RollUpRow {
+        var row = RollUpRow()
+        row.add(Double(facts.cpuRequestMillicores), at: firstOfFacts)
+        row.add(Double(facts.cpuLimitMillicores), at: firstOfFacts + 1)
+        row.add(Double(facts.memoryRequestBytes), at: firstOfFacts + 2)
+        row.add(Double(facts.memoryLimitBytes), at: firstOfFacts + 3)
+        return row
+    }
 
     private let configuration: ModelConfiguration
     private let state: Mutex<State>

@@ -77,7 +77,7 @@ import Wire
         #expect(
             try reader.series(.cpuUsageRate, of: entity)
                 == [SeriesPoint(cycle: 1_010_000, value: .integer(250))])
-        #expect(reader.containers(namespace: "default", pod: "web") == ["app"])
+        #expect(reader.metricNames(of: entity).contains("cpu/usage_rate"))
     }
 
     @Test func aRestartIsNoNegativeRateAndThePodGoesOn() throws {

@@ -5,7 +5,7 @@ struct PrometheusText {
 
     private(set) var bytes: [UInt8] = []
 
-    static let contentType: StaticString = "text/plain; version=0.0.4; charset=utf-8"
+    static let contentType: StaticString = "text/plain; version=0.0.4"
 
     /// Begins a metric family. All its samples follow before the next family.
     mutating func family(_ name: String, _ kind: Kind, _ help: String) {

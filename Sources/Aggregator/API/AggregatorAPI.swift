@@ -1,0 +1,43 @@
+import Wire
+
+/// Every route that the aggregator answers, and what their handlers ask.
+struct AggregatorAPI: Sendable {
+    let cluster: Cluster
+    let index: ClusterIndex
+    let reader: ModelReader
+    let custom: CustomMetrics
+    let ingest: IngestCounters
+    let metadata: MetadataMetrics
+    let clock: Clock
+    var batchOptions = BatchOptions()
+
+    /// - Parameter cluster: with the roll-ups' facts from the same directory.
+    init(
+        cluster: Cluster, ingest: IngestCounters, metadata: MetadataMetrics, clock: Clock = .system
+    ) {
+        self.cluster = cluster
+        self.ingest = ingest
+        self.metadata = metadata
+        self.clock = clock
+        index = ClusterIndex(cluster: cluster, directory: metadata.directory)
+        custom = CustomMetrics(configuration: cluster.configuration)
+        reader = ModelReader(cluster: cluster, names: JoinedNames(index), custom: custom)
+    }
+
+    func router() -> Router {
+        var router = Router()
+        ModelAPI(reader: reader, index: index).register(in: &router)
+        MetricExportAPI(index: index, custom: custom, options: batchOptions)
+            .register(in: &router)
+        HistoricalAPI(reader: reader, index: index).register(in: &router)
+        HeapsterResourceAPI(index: index, clock: clock).register(in: &router)
+        ResourceMetricsAPI(index: index, clock: clock).register(in: &router)
+        DiscoveryAPI(index: index).register(in: &router)
+        SelfMetrics(cluster: cluster, ingest: ingest, metadata: metadata, clock: clock)
+            .register(in: &router)
+        // Nothing is below it; only the words are Heapster's.
+        _ = router.addGroup(.heapster(prefix: "/debug/pprof"))
+        HealthAPI(cluster: cluster, metadata: metadata, clock: clock).register(in: &router)
+        return router
+    }
+}

@@ -1,0 +1,197 @@
+import Wire
+
+/// `metrics.k8s.io/v1beta1`, as metrics-server serves it: `kubectl top`, horizontal and vertical
+/// autoscalers.
+///
+/// Window and timestamp are those of the readings. A pod with a container that was not read yet is
+/// not hidden; it has the containers that were.
+struct ResourceMetricsAPI: Sendable {
+    let index: ClusterIndex
+    let clock: Clock
+
+    func register(in router: inout Router) {
+        var root = RouteGroup(prefix: "/apis/metrics.k8s.io/v1beta1")
+        root.produces = "application/json"
+        let group = router.addGroup(root)
+        func add(
+            _ pattern: String, _ body: @escaping @Sendable (HTTPRequest) -> HTTPResponse
+        ) {
+            router.add(.get, pattern, group: group) { _ in .onWorker(body) }
+        }
+        add("/nodes") { list($0, kind: "NodeMetricsList") { nodes($0) } }
+        add("/nodes/{node}") { node($0) }
+        add("/pods") { list($0, kind: "PodMetricsList") { pods(nil, $0) } }
+        add("/namespaces/{namespace}/pods") { request in
+            list(request, kind: "PodMetricsList") { pods(request.parameter(0), $0) }
+        }
+        add("/namespaces/{namespace}/pods/{pod}") { pod($0) }
+    }
+
+    private var writer: ResourceItemWriter {
+        ResourceItemWriter(now: Int64(clock.realtimeNanoseconds / 1_000_000_000) &* 1_000)
+    }
+
+    // MARK: Lists
+
+    /// What a list is narrowed to.
+    private struct Filter {
+        let labels: LabelSelector
+        let fields: LabelSelector
+
+        func matches(_ name: String, _ namespace: String?, _ labels: LabelSet?) -> Bool {
+            self.labels.matches(labels)
+                && fields.matches { $0 == "metadata.name" ? name : namespace ?? "" }
+        }
+    }
+
+    private static let fieldNames: Set<String> = ["metadata.name", "metadata.namespace"]
+
+    private func list(
+        _ request: HTTPRequest, kind: StaticString, _ items: (Filter) -> [ResourceItem]
+    ) -> HTTPResponse {
+        if let watch = request.queryValue("watch"), !["", "0", "false"].contains(watch) {
+            return KubernetesStatus.watchNotAllowed
+        }
+        let filter: Filter
+        do throws(LabelSelector.Invalid) {
+            filter = Filter(
+                labels: try LabelSelector(parsing: request.queryValue("labelSelector") ?? ""),
+                fields: try LabelSelector(parsing: request.queryValue("fieldSelector") ?? ""))
+        } catch {
+            return KubernetesStatus.badRequest(error.message)
+        }
+        for requirement in filter.fields.requirements
+        where !Self.fieldNames.contains(requirement.key) {
+            return KubernetesStatus.badRequest(
+                "field label not supported: \(requirement.key)")
+        }
+        let found = items(filter)
+        if let version = tableVersion(request) {
+            return .json(writer.table(found, version: version))
+        }
+        return HTTPResponse(
+            .ok, contentType: "application/json",
+            body: .slowStream(ResourceListProducer(found, kind: kind, writer: writer)))
+    }
+
+    private func nodes(_ filter: Filter) -> [ResourceItem] {
+        index.nodes().compactMap { node in
+            guard filter.matches(node.name, nil, node.metadata?.labels) else { return nil }
+            return item(of: node)
+        }
+    }
+
+    private func item(of node: JoinedNode) -> ResourceItem? {
+        let usage = index.read(node) { node, rows in node.node?.usage(in: rows) } ?? nil
+        return usage.map {
+            ResourceItem(
+                name: node.name, labels: node.metadata?.labels, content: .node($0))
+        }
+    }
+
+    private func pods(_ namespace: String?, _ filter: Filter) -> [ResourceItem] {
+        var found: [ResourceItem] = []
+        for node in index.nodes() {
+            let items = index.read(node) { node, rows in
+                node.pods.compactMap { pod -> ResourceItem? in
+                    guard namespace == nil || pod.namespace == namespace,
+                        filter.matches(pod.name, pod.namespace, pod.metadata?.labels)
+                    else { return nil }
+                    return Self.item(of: pod, rows)
+                }
+            }
+            found += items ?? []
+        }
+        return found.sorted {
+            ($0.namespace ?? "", $0.name) < ($1.namespace ?? "", $1.name)
+        }
+    }
+
+    /// Only pods that the apiserver knows, and of which something was read.
+    private static func item(of pod: JoinedPod, _ rows: LiveRows) -> ResourceItem? {
+        guard let metadata = pod.metadata else { return nil }
+        let usage = PodUsage(pod, in: rows)
+        guard !usage.containers.isEmpty else { return nil }
+        return ResourceItem(
+            name: pod.name, labels: metadata.labels,
+            content: .pod(namespace: pod.namespace, containers: usage.containers))
+    }
+
+    // MARK: Single objects
+
+    private func node(_ request: HTTPRequest) -> HTTPResponse {
+        let name = request.parameter(0)
+        guard let node = index.node(named: name), node.name == name,
+            node.model.lastStep >= index.horizon, let item = item(of: node)
+        else { return KubernetesStatus.notFound("nodemetrics", name) }
+        return answer(request, item, kind: "NodeMetrics")
+    }
+
+    private func pod(_ request: HTTPRequest) -> HTTPResponse {
+        let (namespace, name) = (request.parameter(0), request.parameter(1))
+        guard let pod = index.pod(namespace: namespace, name: name),
+            let node = index.node(of: pod),
+            let item = index.read(
+                node,
+                { node, rows in
+                    node.pods.first { $0.uid == pod.uid }.flatMap { Self.item(of: $0, rows) }
+                }) ?? nil
+        else { return KubernetesStatus.notFound("podmetrics", "\(namespace)/\(name)") }
+        return answer(request, item, kind: "PodMetrics")
+    }
+
+    private func answer(
+        _ request: HTTPRequest, _ item: ResourceItem, kind: StaticString
+    ) -> HTTPResponse {
+        if let version = tableVersion(request) {
+            return .json(writer.table([item], version: version))
+        }
+        var json = JSONWriter()
+        writer.write(item, kind: kind, into: &json)
+        json.bytes.append(UInt8(ascii: "\n"))
+        return .json(json.bytes)
+    }
+
+    /// The version of `meta.k8s.io` in which a table is asked for; `nil` for none.
+    private func tableVersion(_ request: HTTPRequest) -> StaticString? {
+        guard let accept = request.field("accept"), accept.contains("as=Table") else { return nil }
+        return accept.contains("v=v1;") || accept.contains("v=v1,") || accept.hasSuffix("v=v1")
+            ? "v1" : "v1beta1"
+    }
+}
+
+/// A list, some items at a time: the text of 150,000 pods is never in memory as a whole.
+private final class ResourceListProducer: HTTPBodyProducer, @unchecked Sendable {
+    // One thread at a time, as the protocol says.
+    private let items: [ResourceItem]
+    private let kind: StaticString
+    private let writer: ResourceItemWriter
+    private var next = 0
+    private var json = JSONWriter()
+
+    init(_ items: [ResourceItem], kind: StaticString, writer: ResourceItemWriter) {
+        self.items = items
+        self.kind = kind
+        self.writer = writer
+    }
+
+    func produce(into piece: inout [UInt8]) -> Bool {
+        if next == 0 {
+            let head =
+                "{\"kind\":\"\(kind)\",\"apiVersion\":\"\(ResourceItemWriter.version)\","
+                + "\"metadata\":{},\"items\":["
+            piece.append(contentsOf: head.utf8)
+        }
+        let end = piece.count + 49_152
+        while next < items.count, piece.count < end {
+            if next > 0 { piece.append(UInt8(ascii: ",")) }
+            json.bytes.removeAll(keepingCapacity: true)
+            writer.write(items[next], kind: nil, into: &json)
+            piece.append(contentsOf: json.bytes)
+            next += 1
+        }
+        guard next >= items.count else { return true }
+        piece.append(contentsOf: "]}\n".utf8)
+        return false
+    }
+}

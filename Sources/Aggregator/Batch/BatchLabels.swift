@@ -1,0 +1,69 @@
+/// Heapster's labels of one node's sets, each list in the order of its keys.
+struct BatchLabels {
+    private let host: [Label]
+    private let options: BatchOptions
+    /// Of the node itself.
+    let node: [Label]
+
+    init(_ node: JoinedNode, options: BatchOptions) {
+        self.options = options
+        let hostID = node.metadata?.hostID(annotation: options.hostIDAnnotation) ?? ""
+        host = [
+            Label(key: "host_id", value: hostID), Label(key: "hostname", value: node.hostname),
+            Label(key: "nodename", value: node.name),
+        ]
+        var own = host + [Label(key: "type", value: EntityKind.node.rawValue)]
+        if let metadata = node.metadata { own += Self.objectLabels(metadata.labels, options) }
+        self.node = Self.sorted(own)
+    }
+
+    func systemContainer(_ name: String) -> [Label] {
+        [Label(key: "container_name", value: name)] + host
+            + [Label(key: "type", value: EntityKind.systemContainer.rawValue)]
+    }
+
+    /// - Parameter namespaceUID: left out where it is not known.
+    func pod(_ pod: JoinedPod, namespaceUID: String?) -> [Label] {
+        var labels = host
+        if let namespaceUID { labels.append(Label(key: "namespace_id", value: namespaceUID)) }
+        labels.append(Label(key: "namespace_name", value: pod.namespace))
+        labels.append(Label(key: "pod_id", value: pod.metadata?.uid.description ?? pod.uid))
+        labels.append(Label(key: "pod_name", value: pod.name))
+        labels.append(Label(key: "type", value: EntityKind.pod.rawValue))
+        if let metadata = pod.metadata { labels += Self.objectLabels(metadata.labels, options) }
+        return Self.sorted(labels)
+    }
+
+    /// - Parameter pod: the labels of its pod.
+    func container(_ container: JoinedContainer, of pod: [Label]) -> [Label] {
+        var labels: [Label] = []
+        labels.reserveCapacity(pod.count + 2)
+        if let image = container.specification?.image {
+            labels.append(Label(key: "container_base_image", value: image))
+        }
+        labels.append(Label(key: "container_name", value: container.name))
+        for label in pod {
+            labels.append(
+                label.key == "type"
+                    ? Label(key: "type", value: EntityKind.container.rawValue) : label)
+        }
+        return Self.sorted(labels)
+    }
+
+    /// All labels of an object in one, and those that are wanted by themselves.
+    private static func objectLabels(_ labels: LabelSet, _ options: BatchOptions) -> [Label] {
+        let joined = labels.joined(
+            separator: options.labelSeparator, ignoring: options.ignoredLabels)
+        var found = [Label(key: "labels", value: joined)]
+        for (key, name) in options.storedLabels {
+            if let value = labels[key] { found.append(Label(key: name, value: value)) }
+        }
+        return found
+    }
+
+    /// A stored label may not take the place of one of Heapster's own.
+    private static func sorted(_ labels: [Label]) -> [Label] {
+        var seen = Set<String>()
+        return labels.filter { seen.insert($0.key).inserted }.sorted { $0.key < $1.key }
+    }
+}

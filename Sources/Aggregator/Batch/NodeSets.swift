@@ -1,0 +1,117 @@
+import Wire
+
+/// The metric sets of one node, built into memory that is used again for the next.
+struct NodeSets {
+    private let batch: ModelBatch
+    private(set) var sets: [MetricSet] = []
+    /// Sets of the node; those behind are left from a larger one.
+    private(set) var count = 0
+    /// Custom metrics no older than this count as current.
+    private let oldestCustom: Int64
+
+    init(batch: ModelBatch) {
+        self.batch = batch
+        oldestCustom = batch.timestamp &- 5 * 60_000
+    }
+
+    /// Reads a node's newest values: none when it cannot be read.
+    mutating func build(_ node: JoinedNode) {
+        let index = batch.index
+        count = 0
+        // Under the node's lock.
+        let isRead = index.read(node) { node, rows in
+            count = 0
+            add(node, rows)
+            return true
+        }
+        if isRead == nil { count = 0 }
+    }
+
+    private mutating func next(_ kind: EntityKind) -> Int {
+        if count == sets.count { sets.append(MetricSet()) }
+        sets[count].removeAll()
+        sets[count].kind = kind
+        count += 1
+        return count - 1
+    }
+
+    private mutating func add(_ node: JoinedNode, _ rows: LiveRows) {
+        let labels = BatchLabels(node, options: batch.options)
+        let nodePlace = next(.node)
+        var totals = ResourceTotals()
+        for pod in node.pods {
+            add(pod, labels, rows)
+            if let metadata = pod.metadata { totals.add(ResourceTotals(metadata)) }
+        }
+        for container in node.systemContainers {
+            let place = next(.systemContainer)
+            sets[place].labels = labels.systemContainer(container.subject.name)
+            sets[place].add(container, rows)
+        }
+        sets[nodePlace].labels = labels.node
+        if let own = node.node { sets[nodePlace].add(own, rows) }
+        guard let metadata = node.metadata else { return sets[nodePlace].sort() }
+        sets[nodePlace].addNodeFigures(NodeFigures(metadata, totals).values)
+        sets[nodePlace].sort()
+    }
+
+    private mutating func add(_ pod: JoinedPod, _ labels: BatchLabels, _ rows: LiveRows) {
+        let uid = batch.index.directory.namespace(pod.namespace)?.uid.description
+        let podLabels = labels.pod(pod, namespaceUID: uid)
+        let podPlace = next(.pod)
+        sets[podPlace].labels = podLabels
+        if let own = pod.subject { sets[podPlace].add(own, rows) }
+        sets[podPlace].entityCreateTime = pod.metadata?.startTimeMilliseconds ?? 0
+        addCustom(to: podPlace, pod, "")
+        let first = count
+        for container in pod.containers {
+            let place = next(.container)
+            sets[place].labels = labels.container(container, of: podLabels)
+            sets[place].entityCreateTime = pod.metadata?.startTimeMilliseconds ?? 0
+            if let subject = container.subject { sets[place].add(subject, rows) }
+            if let specification = container.specification {
+                sets[place].addFigures(of: specification)
+            }
+            addCustom(to: place, pod, container.name)
+            sets[place].sort()
+        }
+        var values = sets[podPlace].values
+        PodSums.add(sets[first..<count], to: &values)
+        sets[podPlace].values = values
+        sets[podPlace].sort()
+    }
+
+    private mutating func addCustom(to place: Int, _ pod: JoinedPod, _ container: String) {
+        guard let custom = batch.custom else { return }
+        let owner = CustomOwner(namespace: pod.namespace, pod: pod.name, container: container)
+        for (name, value) in custom.latest(of: owner, oldest: oldestCustom) {
+            sets[place].values.append(MetricSample(.named(name, .gauge), .float(value)))
+        }
+    }
+}
+
+/// Heapster's aggregation of containers to their pod: what the pod has itself is left alone, all else
+/// is summed, but for counters.
+private enum PodSums {
+    static func add(_ containers: ArraySlice<MetricSet>, to values: inout [MetricSample]) {
+        let ownCount = values.count
+        for container in containers {
+            for sample in container.values where sample.metric.kind == .gauge {
+                guard !values[..<ownCount].contains(where: { $0.metric == sample.metric }) else {
+                    continue
+                }
+                let place = values[ownCount...].firstIndex { $0.metric == sample.metric }
+                guard let place else {
+                    values.append(sample)
+                    continue
+                }
+                switch (values[place].value, sample.value) {
+                case (.integer(let sum), .integer(let value)):
+                    values[place].value = .integer(sum &+ value)
+                case (let sum, let value):
+                    values[place].value = .float(sum.double + value.double)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+import Wire
+
+/// A node's newest values, seen under its lock.
+struct LiveRows {
+    private let chain: OpenChain
+    /// When the frame's reading began, milliseconds since the epoch.
+    let readTime: Int64
+    /// The frame's step, milliseconds since the epoch.
+    let step: Int64
+
+    fileprivate init(_ chain: OpenChain, _ header: FrameHeader) {
+        self.chain = chain
+        step = header.stepMilliseconds
+        readTime = header.stepMilliseconds &+ header.readDelayMilliseconds
+    }
+
+    /// A subject's values in the order of its schema; `nil` where the newest frame has none. Valid
+    /// during the call only.
+    func row(_ slot: Slot) -> UnsafeBufferPointer<Int64>? { chain.decoder.row(of: slot) }
+
+    /// A subject's rate by its place in `LiveLayout.Item.rates`; `nil` where it has none this cycle.
+    func rate(_ slot: Slot, _ index: Int) -> Double? {
+        guard let (part, counters) = chain.part(slot), index < counters else { return nil }
+        let rate = Double(bitPattern: UInt64(bitPattern: part[1 + counters + index]))
+        return rate.isNaN ? nil : rate
+    }
+
+    /// CPU use of the newest cycle, billionths of a core.
+    func cpuNanocores(_ slot: Slot) -> Int64? {
+        guard let (part, counters) = chain.part(slot), part[2 + 2 * counters] >= 0 else {
+            return nil
+        }
+        return part[2 + 2 * counters]
+    }
+
+    /// Milliseconds between the two readings that the rates come from; `nil` where there is none.
+    func rateWindow(_ slot: Slot) -> Int64? {
+        guard let (part, counters) = chain.part(slot), part[1 + 2 * counters] > 0 else {
+            return nil
+        }
+        return part[1 + 2 * counters]
+    }
+
+    /// When a subject's counters were read for its rates, milliseconds since the epoch.
+    func rateTime(_ slot: Slot) -> Int64? {
+        guard let (part, _) = chain.part(slot), part[0] != RateTable.never else { return nil }
+        return part[0]
+    }
+}
+
+/// Which subjects a node had at a moment, and where their values are.
+struct LiveLayout {
+    struct Item {
+        let slot: Slot
+        let subject: Subject
+        let schema: Schema
+        /// Metrics of the places of `LiveRows.rate`.
+        let rates: [MetricID]
+    }
+
+    /// The same layout has the same number, and another a larger one.
+    let generation: UInt64
+    /// In the order of their slots.
+    let items: [Item]
+    let machine: MachineFacts
+}
+
+extension NodeModel {
+    /// The live subjects, copied: O(subjects). `nil` while there is no frame.
+    func liveLayout() -> LiveLayout? {
+        read { state in
+            guard let chain = state.live else { return nil }
+            var items: [LiveLayout.Item] = []
+            chain.forEachLive { slot, record in
+                let rates = Rates.pairs.filter { record.schema.column(of: $0.counter) != nil }
+                items.append(
+                    LiveLayout.Item(
+                        slot: slot, subject: record.subject, schema: record.schema,
+                        rates: rates.map(\.rate)))
+            }
+            return LiveLayout(
+                generation: chain.generation, items: items,
+                machine: state.machine)
+        }
+    }
+
+    /// Shows the newest values if the layout is still the one of that generation: slots mean the
+    /// same things then. The body runs under the node's lock; it must be quick.
+    ///
+    /// - Returns: `nil` when the layout is another one by now, or there is none.
+    func withLiveRows<Result>(
+        _ generation: UInt64, _ body: (LiveRows) -> Result
+    ) -> Result? {
+        read { state in
+            guard let chain = state.live, let header = chain.decoder.header,
+                chain.generation == generation
+            else { return nil }
+            return body(LiveRows(chain, header))
+        }
+    }
+
+    /// Of the live chain now; `nil` while there is no frame.
+    var layoutGeneration: UInt64? { read { $0.live?.generation } }
+}

@@ -1,0 +1,159 @@
+import Foundation
+import Testing
+
+@testable import Aggregator
+
+/// Every request that was recorded of Heapster, asked of ours with the same inputs.
+@Suite struct GoldenModelAPITests {
+    private struct Recorded {
+        let method: String
+        let target: String
+        let fields: String
+        let status: Int
+        let contentType: String
+        let body: [UInt8]
+    }
+
+    private func recorded(_ part: String) throws -> (batchTimes: [String], requests: [Recorded])? {
+        guard let folder = GoldenCluster.folder?.appendingPathComponent(part) else { return nil }
+        let index = try GoldenCluster.json(folder.appendingPathComponent("index.json"))
+        let requests = try (index["requests"] as? [[String: Any]] ?? []).map { entry in
+            let words = (entry["request"] as? String ?? "").split(separator: " ", maxSplits: 1)
+            let file = entry["body_file"] as? String ?? ""
+            let fields = (entry["req_headers"] as? [String: String] ?? [:])
+            return Recorded(
+                method: String(words[0]), target: String(words[1]),
+                fields: fields.map { "\($0.key): \($0.value)\r\n" }.joined(),
+                status: entry["status"] as? Int ?? 0,
+                contentType: (entry["headers"] as? [String: String])?["Content-Type"] ?? "",
+                body: Array(try Data(contentsOf: folder.appendingPathComponent(file))))
+        }
+        return (index["batch_times"] as? [String] ?? [], requests)
+    }
+
+    /// Ours for {T0}, {T1} … and for the recorded batch times.
+    private func cycleTime(_ number: Int) -> String {
+        "2026-01-01T00:0\(number):00Z"
+    }
+
+    @Test(arguments: ["nodata", "summary"])
+    func everyRecordedRequestIsAnsweredAsHeapsterDid(part: String) throws {
+        guard let (batchTimes, requests) = try recorded(part) else { return }
+        guard let golden = try GoldenCluster(steps: batchTimes.count) else { return }
+        #expect(requests.count > 4)
+        var differences = KnownDifferences.all.filter { $0.part == part }
+        for request in requests {
+            var target = request.target
+            for number in 0..<4 {
+                target = target.replacingOccurrences(
+                    of: "{T\(number)}", with: cycleTime(number))
+            }
+            let (response, body) = try golden.answer(
+                target, request.fields, method: request.method)
+            var expected = String(decoding: request.body, as: UTF8.self)
+            for (number, time) in batchTimes.enumerated() {
+                expected = expected.replacingOccurrences(of: time, with: cycleTime(number))
+            }
+            let found = Answer(
+                status: response.status.code, contentType: response.contentType?.description ?? "",
+                body: request.method == "HEAD" ? "" : String(decoding: body, as: UTF8.self))
+            let wanted = Answer(
+                status: request.status, contentType: request.contentType, body: expected)
+            let line = "\(request.method) \(request.target)"
+            if let place = differences.firstIndex(where: {
+                $0.request == line && $0.explains(wanted, found)
+            }) {
+                differences.remove(at: place)
+                continue
+            }
+            if request.fields.contains("gzip") { continue }
+            let mismatch = wanted.mismatch(with: found)
+            #expect(mismatch == nil, "\(line)\n\(mismatch ?? "")")
+        }
+        for unused in differences { Issue.record("no longer a difference: \(unused.request)") }
+    }
+}
+
+/// Status, type and body of an answer.
+struct Answer {
+    let status: Int
+    let contentType: String
+    let body: String
+
+    var json: Any? {
+        do {
+            return try JSONSerialization.jsonObject(
+                with: Data(body.utf8), options: [.fragmentsAllowed])
+        } catch {
+            return nil
+        }
+    }
+
+    /// What differs, compared as data; lists of names in any order; fields that cannot be equal
+    /// (`creationTimestamp`, `uptime`) left out.
+    func mismatch(with other: Answer) -> String? {
+        if status != other.status { return "status \(other.status), not \(status): \(other.body)" }
+        if contentType != other.contentType {
+            return "type \(other.contentType), not \(contentType)"
+        }
+        guard contentType == "application/json" else {
+            return body == other.body ? nil : "body \(other.body), not \(body)"
+        }
+        return Self.difference(json, other.json, "")
+    }
+
+    static func difference(_ wanted: Any?, _ found: Any?, _ path: String) -> String? {
+        switch (wanted, found) {
+        case (let wanted as [String: Any], let found as [String: Any]):
+            for key in Set(wanted.keys).union(found.keys).sorted() {
+                // Floats keep their digits beside the whole number.
+                if ["creationTimestamp", "uptime", "floatValue"].contains(key) { continue }
+                let deeper = difference(wanted[key], found[key], "\(path)/\(key)")
+                if let deeper { return deeper }
+            }
+            return nil
+        case (let wanted as [Any], let found as [Any]):
+            let (wanted, found) = (inOrder(wanted), inOrder(found))
+            if let names = wanted as? [String], let others = found as? [String] {
+                let missing = Set(names).subtracting(others).sorted()
+                let extra = Set(others).subtracting(names).sorted()
+                return missing.isEmpty && extra.isEmpty
+                    ? nil : "\(path): missing \(missing), more \(extra)"
+            }
+            if wanted.count != found.count {
+                return "\(path): \(found.count) elements, not \(wanted.count)"
+            }
+            for (index, pair) in zip(wanted, found).enumerated() {
+                let deeper = difference(pair.0, pair.1, "\(path)[\(index)]")
+                if let deeper { return deeper }
+            }
+            return nil
+        case (let wanted as NSObject, let found as NSObject):
+            return wanted == found ? nil : "\(path): \(found), not \(wanted)"
+        case (nil, nil): return nil
+        default:
+            return
+                "\(path): \(found.map { "\($0)" } ?? "nothing"), not \(wanted.map { "\($0)" } ?? "nothing")"
+        }
+    }
+
+    /// Heapster's lists come from maps: order them by what names an element.
+    private static func inOrder(_ list: [Any]) -> [Any] {
+        func key(_ element: Any) -> String {
+            if let text = element as? String { return text }
+            guard let object = element as? [String: Any] else { return "" }
+            if let labels = object["labels"] as? [String: Any] {
+                return labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+                    .joined(separator: ",")
+            }
+            if let metadata = object["metadata"] as? [String: Any] {
+                return "\(metadata["namespace"] ?? "")/\(metadata["name"] ?? "")"
+            }
+            if let name = object["name"] as? String { return name }
+            return ""
+        }
+        return list.enumerated().sorted {
+            (key($0.element), $0.offset) < (key($1.element), $1.offset)
+        }.map(\.element)
+    }
+}
