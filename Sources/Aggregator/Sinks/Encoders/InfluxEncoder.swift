@@ -31,6 +31,7 @@ struct InfluxEncoder: SinkEncoder {
 
     private struct FieldGroup: Sendable {
         var family = MetricKey.catalogue(.cpuUsage)
+        var familyNumber = 0
         /// `usage=1i,limit=2i`
         var fields: [UInt8] = []
         var count = 0
@@ -152,12 +153,11 @@ struct InfluxEncoder: SinkEncoder {
     }
 
     private mutating func groupIndex(of metric: MetricKey) -> Int {
-        let family = Self.family(metric.name)
-        for index in 0..<groupCount where Self.family(groups[index].family.name) == family {
-            return index
-        }
+        let number = Self.familyNumber(metric)
+        for index in 0..<groupCount where groups[index].familyNumber == number { return index }
         if groupCount == groups.count { groups.append(FieldGroup()) }
         groups[groupCount].family = metric
+        groups[groupCount].familyNumber = number
         groups[groupCount].fields.removeAll(keepingCapacity: true)
         groups[groupCount].count = 0
         groupCount += 1
@@ -176,6 +176,28 @@ struct InfluxEncoder: SinkEncoder {
         }
         groupCount = 0
     }
+
+    /// Equal for metrics of one family: the first metric's number in the catalogue, or a hash.
+    private static func familyNumber(_ metric: MetricKey) -> Int {
+        switch metric {
+        case .catalogue(let id): familyNumbers[Int(id.rawValue)]
+        case .named(let name, _):
+            familyOfName[String(family(name))] ?? (family(name).hashValue | Int.min)
+        }
+    }
+
+    private static let familyOfName: [String: Int] = Dictionary(
+        Catalog.metrics.map { (String(family($0.name)), Int($0.id.rawValue)) },
+        uniquingKeysWith: { first, _ in first })
+
+    private static let familyNumbers: [Int] = {
+        var numbers = [Int](
+            repeating: 0, count: (Catalog.metrics.map { Int($0.id.rawValue) }.max() ?? 0) + 1)
+        for metric in Catalog.metrics {
+            numbers[Int(metric.id.rawValue)] = familyOfName[String(family(metric.name))] ?? 0
+        }
+        return numbers
+    }()
 
     /// `cpu` of `cpu/usage`, `uptime` of `uptime`.
     private static func family(_ name: String) -> Substring { name.prefix { $0 != "/" } }

@@ -123,6 +123,7 @@ struct RemoteWriteNames: Sendable {
         /// By metric number.
         fileprivate var encoded: [[UInt8]]
         fileprivate var scales: [Double]
+        fileprivate var names: [String]
 
         @inline(__always)
         func encodedName(_ metric: MetricKey) -> [UInt8] {
@@ -141,7 +142,10 @@ struct RemoteWriteNames: Sendable {
         }
 
         func name(_ metric: MetricKey) -> String {
-            PrometheusNames.name(metric, of: kind, prefix: prefix)
+            switch metric {
+            case .catalogue(let id): names[Int(id.rawValue)]
+            case .named: PrometheusNames.name(metric, of: kind, prefix: prefix)
+            }
         }
     }
 
@@ -152,10 +156,13 @@ struct RemoteWriteNames: Sendable {
         for kind in EntityKind.allCases {
             var table = Table(
                 kind: kind, prefix: prefix, encoded: Array(repeating: [], count: last + 1),
-                scales: Array(repeating: 1, count: last + 1))
+                scales: Array(repeating: 1, count: last + 1),
+                names: Array(repeating: "", count: last + 1))
             for metric in Catalog.metrics {
                 let key = MetricKey.catalogue(metric.id)
-                table.encoded[Int(metric.id.rawValue)] = Self.encode(table.name(key))
+                let name = PrometheusNames.name(key, of: kind, prefix: prefix)
+                table.names[Int(metric.id.rawValue)] = name
+                table.encoded[Int(metric.id.rawValue)] = Self.encode(name)
                 table.scales[Int(metric.id.rawValue)] = PrometheusNames.scale(key)
             }
             tables.append(table)
