@@ -162,12 +162,14 @@ final class ReferenceModel {
         if metric == .uptime, own.allSatisfy({ !$0.metrics.contains(.uptime) }) {
             return latest(own.filter { $0.start > 0 }.map { uptimes(of: $0) })
         }
-        let isPod = if case .pod = entity { true } else { false }
+        // Heapster's rule: a pod's missing gauges and rates are its containers', not its counters.
+        let sumsContainers =
+            if case .pod = entity { Catalog.metric(metric).kind == .gauge } else { false }
         return latest(
             own.map { subject in
                 if subject.metrics.contains(counter) { return values(of: subject, metric) }
                 let parts = observations.keys.filter { child in
-                    (child.kind == .networkInterface || (isPod && child.kind == .container))
+                    (child.kind == .networkInterface || (sumsContainers && child.kind == .container))
                         && child.node == subject.node && child.ancestors.first == subject.label
                 }
                 return parts.reduce(into: [:]) { sum, part in
