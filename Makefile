@@ -2,10 +2,16 @@
 
 SWIFT ?= swift
 CONFIGURATION ?= release
-PACKAGES := zlib1g-dev libssl-dev libsnappy-dev liblz4-dev libzstd-dev curl openssl
+PACKAGES := zlib1g-dev libssl-dev libsnappy-dev liblz4-dev libzstd-dev curl
+# Real programs that tests start. What is not there is skipped and says so.
+TEST_PACKAGES := $(PACKAGES) openssl python3 runc busybox-static iproute2 nftables util-linux
+SINK_PACKAGES := $(TEST_PACKAGES) influxdb victoria-metrics prometheus graphite-carbon collectd-core \
+	redis-server redis-tools kcat
+SAMPLES ?= ../shared/samples/node_1s_200s.csv.gz
 
 .DEFAULT_GOAL := help
-.PHONY: help deps run test test-allocations test-cgroupv2 bench-agent lint build clean
+.PHONY: help deps test-deps run test test-allocations test-cgroupv2 test-sinks bench-agent bench-wire \
+	bench-scale fuzz-wire lint build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -19,8 +25,16 @@ build: deps ## release binaries in .build/release
 run: deps ## build, start aggregator and agent on loopback, show this machine's busiest cgroups
 	@scripts/run
 
-test: deps ## all tests (debug build)
+test-deps:
+	@scripts/deps $(TEST_PACKAGES)
+
+test: test-deps ## all tests (debug build)
 	@scripts/test
+
+test-sinks: ## sinks against real servers, on a loopback of their own (root)
+	@scripts/deps $(SINK_PACKAGES)
+	$(SWIFT) build --build-tests
+	unshare -n sh -c 'ip link set lo up; $(SWIFT) test --skip-build --filter "SinksServer|SinksKafka|SinksOutage"'
 
 test-allocations: deps ## the agent allocates nothing per step (a gate; builds it dynamically)
 	@scripts/test-allocations
@@ -33,6 +47,20 @@ bench-agent: deps ## the agent's cost beside a C floor, 220 containers (root)
 	$(SWIFT) build -c release --product heapwire-agent
 	$(SWIFT) build -c release --product heapwire-aggregator
 	@python3 Benchmarks/Agent/bench.py .build/release
+
+bench-wire: deps ## bytes and nanoseconds a sample of the codec and others; SAMPLES=FILE.csv.gz
+	$(SWIFT) build -c release --product bench-wire
+	@.build/release/bench-wire $(SAMPLES)
+
+bench-scale: deps ## a simulated fleet against one aggregator; NODES=, STEP=, SECONDS=
+	$(SWIFT) build -c release --product heapwire-aggregator
+	$(SWIFT) build -c release --product heapwire-fleet
+	@scripts/bench-scale
+
+fuzz-wire: deps ## ten minutes of coverage-guided fuzzing of the frame decoder
+	HEAPWIRE_FUZZ=1 $(SWIFT) build -c release --product fuzz-frame --scratch-path .build-fuzz
+	mkdir -p .build-fuzz/corpus
+	SWIFT_BACKTRACE=enable=no .build-fuzz/release/fuzz-frame .build-fuzz/corpus -max_total_time=600
 
 lint: ## style of every Swift file
 	$(SWIFT) format lint -s -r Package.swift Sources Tests Benchmarks
