@@ -61,7 +61,10 @@ final class HTTPClientResponse {
                     if inflater?.isBetweenMembers == false { throw truncated() }
                     return finish()
                 }
-            } else if decoder?.isComplete == true {
+                // What is left is looked at before more is waited for: there may be no more.
+                continue
+            }
+            if decoder?.isComplete == true {
                 return finish()
             }
             let deadline = HTTPClientConnection.Deadline(seconds: idleSeconds, .body, host)
