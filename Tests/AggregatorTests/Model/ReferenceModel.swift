@@ -169,7 +169,8 @@ final class ReferenceModel {
             own.map { subject in
                 if subject.metrics.contains(counter) { return values(of: subject, metric) }
                 let parts = observations.keys.filter { child in
-                    (child.kind == .networkInterface || (sumsContainers && child.kind == .container))
+                    (child.kind == .networkInterface
+                        || (sumsContainers && child.kind == .container))
                         && child.node == subject.node && child.ancestors.first == subject.label
                 }
                 return parts.reduce(into: [:]) { sum, part in
