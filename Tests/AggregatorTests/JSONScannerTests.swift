@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Aggregator
@@ -18,7 +19,7 @@ import Testing
     }
 
     @Test func randomDocumentsReadAsFoundationReadsThem() throws {
-        var random = SplitMix(seed: 1)
+        var random = SeededRandom(seed: 1)
         var kinds: [Int] = [0, 0]
         for _ in 0..<4_000 {
             let bytes = JSONMaker.document(&random)
@@ -35,7 +36,7 @@ import Testing
         var accepted = 0
         var refused = 0
         for seed in UInt64(1)...12_000 {
-            var random = SplitMix(seed: seed)
+            var random = SeededRandom(seed: seed)
             var bytes = JSONMaker.document(&random)
             guard !bytes.isEmpty else { continue }
             for _ in 0...random.below(2) {
@@ -89,7 +90,7 @@ import Testing
 
     @Test func randomBytesNeverTrap() {
         for seed in UInt64(0)..<3_000 {
-            var random = SplitMix(seed: seed)
+            var random = SeededRandom(seed: seed)
             let alphabet =
                 Array("{}[],:\"\\u0123456789eE+-.truefalsn \n\u{0}\u{1F}é".utf8) + [0xFF, 0xC3]
             let bytes = (0..<random.below(60)).map { _ in random.element(alphabet) }

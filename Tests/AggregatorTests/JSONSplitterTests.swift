@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Aggregator
@@ -55,7 +56,7 @@ import Testing
         }
         #expect(try split(list, pieces: Array(1..<list.count)) == whole)
         for seed in UInt64(0)..<300 {
-            var random = SplitMix(seed: seed)
+            var random = SeededRandom(seed: seed)
             let cuts = (0..<random.below(12)).map { _ in random.below(list.count) }.sorted()
             #expect(try split(list, pieces: cuts) == whole, "seed \(seed)")
         }
@@ -74,7 +75,7 @@ import Testing
 
     @Test func randomListsComeApartAsFoundationReadsThem() throws {
         for seed in UInt64(0)..<500 {
-            var random = SplitMix(seed: seed)
+            var random = SeededRandom(seed: seed)
             var items: [[UInt8]] = []
             for _ in 0..<random.below(6) {
                 items.append(Array("{\"v\":".utf8) + JSONMaker.document(&random) + Array("}".utf8))
@@ -95,7 +96,7 @@ import Testing
     @Test func mutationsAreJudgedAsFoundationJudgesThem() throws {
         var accepted = 0
         for seed in UInt64(0)..<6_000 {
-            var random = SplitMix(seed: seed)
+            var random = SeededRandom(seed: seed)
             var bytes = list
             let index = random.below(bytes.count)
             switch random.below(4) {

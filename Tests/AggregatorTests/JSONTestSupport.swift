@@ -1,20 +1,9 @@
 import Foundation
+import TestSupport
 
 @testable import Aggregator
 
-/// SplitMix64: the same numbers for the same seed, everywhere.
-struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
+extension SeededRandom {
     mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(max(bound, 1))) }
     mutating func element<C: RandomAccessCollection>(_ items: C) -> C.Element {
         items[items.index(items.startIndex, offsetBy: below(items.count))]
@@ -105,13 +94,13 @@ indirect enum JSONTree: Equatable {
 
 /// Random documents.
 enum JSONMaker {
-    static func document(_ random: inout SplitMix, depth: Int = 0) -> [UInt8] {
+    static func document(_ random: inout SeededRandom, depth: Int = 0) -> [UInt8] {
         let space = Array(
             ["", "", "", " ", "\n  ", "\t", "\r\n                    "][random.below(7)].utf8)
         return space + value(&random, depth: depth) + space
     }
 
-    private static func value(_ random: inout SplitMix, depth: Int) -> [UInt8] {
+    private static func value(_ random: inout SeededRandom, depth: Int) -> [UInt8] {
         switch random.below(depth > 4 ? 5 : 8) {
         case 0: return string(&random)
         case 1: return number(&random)
@@ -129,8 +118,8 @@ enum JSONMaker {
     }
 
     private static func list(
-        _ random: inout SplitMix, open: String, close: String,
-        element: (inout SplitMix) -> [UInt8]
+        _ random: inout SeededRandom, open: String, close: String,
+        element: (inout SeededRandom) -> [UInt8]
     ) -> [UInt8] {
         var bytes = Array(open.utf8)
         for index in 0..<random.below(5) {
@@ -140,7 +129,7 @@ enum JSONMaker {
         return bytes + Array(close.utf8)
     }
 
-    static func string(_ random: inout SplitMix) -> [UInt8] {
+    static func string(_ random: inout SeededRandom) -> [UInt8] {
         let parts = [
             "a", "metadata", "é", "漢字", "😀", "\\n", "\\\"", "\\\\", "\\/", "\\u0041",
             "\\ud83d\\ude00",
@@ -152,7 +141,7 @@ enum JSONMaker {
         return Array((text + "\"").utf8)
     }
 
-    static func number(_ random: inout SplitMix) -> [UInt8] {
+    static func number(_ random: inout SeededRandom) -> [UInt8] {
         switch random.below(5) {
         // Beyond 2^53 Foundation does not always find the nearest double.
         case 0:

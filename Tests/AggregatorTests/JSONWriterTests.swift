@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 import Wire
 
@@ -136,7 +137,7 @@ import Wire
     }
 
     @Test func doublesReadBackTheSameAndAreValidJSON() throws {
-        var random = SplitMix(seed: 7)
+        var random = SeededRandom(seed: 7)
         for _ in 0..<20_000 {
             let value = Double(bitPattern: random.next())
             guard value.isFinite else { continue }
@@ -163,7 +164,7 @@ import Wire
 
     @Test func stringsRoundTrip() throws {
         for seed in UInt64(0)..<2_000 {
-            var random = SplitMix(seed: seed)
+            var random = SeededRandom(seed: seed)
             var scalars = String.UnicodeScalarView()
             for _ in 0..<random.below(20) {
                 let number = UInt32(random.below(random.below(2) == 0 ? 0x80 : 0x11_0000))
@@ -211,7 +212,7 @@ import Wire
     @Test func writtenTimesReadBackAndAgreeWithFoundation() throws {
         let formatter = ISO8601DateFormatter()
         formatter.formatOptions = [.withInternetDateTime, .withFractionalSeconds]
-        var random = SplitMix(seed: 3)
+        var random = SeededRandom(seed: 3)
         for _ in 0..<3_000 {
             let milliseconds =
                 Int64(random.below(253_402_300_800_000 - 1)) - 62_000_000_000_000 % 1_000

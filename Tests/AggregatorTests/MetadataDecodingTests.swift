@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Aggregator
@@ -49,12 +50,12 @@ import Testing
         let expected = try pod(MetadataMaker.fullPodJSON)
         let object = try JSONSerialization.jsonObject(with: Data(MetadataMaker.fullPodJSON.utf8))
         for seed in UInt64(0)..<200 {
-            var random = SplitMix(seed: seed)
+            var random = SeededRandom(seed: seed)
             #expect(try pod(Self.text(object, &random)) == expected, "seed \(seed)")
         }
     }
 
-    private static func text(_ value: Any, _ random: inout SplitMix) -> String {
+    private static func text(_ value: Any, _ random: inout SeededRandom) -> String {
         switch value {
         case let members as [String: Any]:
             var parts: [String] = []
@@ -109,7 +110,7 @@ import Testing
         let bytes = Array(MetadataMaker.fullPodJSON.utf8)
         var decoder = ObjectDecoder()
         for seed in UInt64(0)..<4_000 {
-            var random = SplitMix(seed: seed)
+            var random = SeededRandom(seed: seed)
             var mutated = bytes
             for _ in 0...random.below(4) {
                 let from = random.below(mutated.count)

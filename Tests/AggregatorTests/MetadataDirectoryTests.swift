@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 import Wire
 
@@ -174,7 +175,7 @@ import Wire
     /// Random lists and events against a model of plain arrays.
     @Test func randomHistoriesAgreeWithAPlainModel() {
         for seed in UInt64(0)..<25 {
-            var random = SplitMix(seed: seed)
+            var random = SeededRandom(seed: seed)
             let directory = PodDirectory(window: 50)
             var live: [Int: Pod] = [:]
             var gone: [(time: Int64, pod: Pod)] = []

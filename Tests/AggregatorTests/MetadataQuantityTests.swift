@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Aggregator
@@ -42,7 +43,7 @@ import Testing
 
     /// The same arithmetic in decimal numbers of 38 digits.
     @Test func randomQuantitiesAgreeWithDecimalArithmetic() throws {
-        var random = SplitMix(seed: 11)
+        var random = SeededRandom(seed: 11)
         let suffixes: [(String, Decimal)] = [
             ("", 1), ("m", Decimal(string: "0.001")!), ("k", 1_000), ("M", 1_000_000),
             ("Ki", 1_024),
@@ -76,7 +77,7 @@ import Testing
     @Test func randomBytesNeverTrap() {
         let alphabet = Array("0123456789.+-eEinumkMGTPKé\u{0}".utf8) + [0xFF]
         for seed in UInt64(0)..<20_000 {
-            var random = SplitMix(seed: seed)
+            var random = SeededRandom(seed: seed)
             let bytes = (0..<random.below(24)).map { _ in random.element(alphabet) }
             let quantity = bytes.withUnsafeBytes { Quantity(utf8: $0) }
             if let quantity { #expect(Quantity(quantity.description) == quantity, "seed \(seed)") }
@@ -116,7 +117,7 @@ import Testing
 @Suite struct InternerTests {
     @Test func equalTextsShareStorageAndDifferentOnesDoNot() {
         var interner = StringInterner(slotCount: 64)
-        var random = SplitMix(seed: 5)
+        var random = SeededRandom(seed: 5)
         for _ in 0..<20_000 {
             let text = "a common prefix of more than fifteen bytes " + String(random.below(500))
             let made = Array(text.utf8).withUnsafeBytes { interner.string(utf8: $0) }

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Wire
 
@@ -78,7 +79,7 @@ import Wire
     }
 
     @Test func randomBytesAndMutationsNeverTrap() throws {
-        var random = SeededRandom(state: 23)
+        var random = SeededRandom(seed: 23)
         for seed in 30..<36 as Range<UInt64> {
             let scene = try Scene(seed: seed, isKey: seed % 2 == 0)
             for round in 0..<300 {

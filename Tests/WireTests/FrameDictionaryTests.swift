@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Wire
@@ -133,7 +134,7 @@ import Testing
     @Test func checksumsAreRightInHardwareAndByTable() {
         let text = Array("123456789".utf8)
         #expect(text.withUnsafeBytes { CRC32C.checksum($0) } == 0xE306_9283)
-        var random = SeededRandom(state: 9)
+        var random = SeededRandom(seed: 9)
         for count in 0..<200 {
             let bytes = (0..<count).map { _ in UInt8(random.below(256)) }
             var whole = CRC32C()

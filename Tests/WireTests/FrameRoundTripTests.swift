@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Wire
@@ -165,7 +166,7 @@ import Testing
     }
 
     @Test func bitsComeBackAsTheyWereWritten() {
-        var random = SeededRandom(state: 1)
+        var random = SeededRandom(seed: 1)
         for _ in 0..<50 {
             var writer = BitWriter()
             var expected: [(UInt64, Int)] = []
@@ -186,7 +187,7 @@ import Testing
     }
 
     @Test func everyNumberHasAGolombCodeOrDoesNotFit() {
-        var random = SeededRandom(state: 2)
+        var random = SeededRandom(seed: 2)
         for _ in 0..<20_000 {
             let z = random.next() >> UInt64(random.below(64))
             let k = random.below(ExponentialGolomb.parameterMax + 1)

@@ -1,17 +1,7 @@
+import TestSupport
 import Wire
 
-/// A small generator of repeatable numbers (Steele, Lea, Flood: SplitMix64).
-struct SeededRandom: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
+extension SeededRandom {
     mutating func below(_ count: Int) -> Int { Int.random(in: 0..<count, using: &self) }
     mutating func chance(_ oneIn: Int) -> Bool { below(oneIn) == 0 }
 }
@@ -35,7 +25,7 @@ struct FrameWorld {
     private let slotEnd: Int
 
     init(seed: UInt64, schemaCount: Int = 4, slotEnd: Int = 40) {
-        random = SeededRandom(state: seed)
+        random = SeededRandom(seed: seed)
         self.slotEnd = slotEnd
         for _ in 0..<schemaCount { addSchema() }
     }

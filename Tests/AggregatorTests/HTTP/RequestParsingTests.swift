@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Wire
 
@@ -198,7 +199,7 @@ import Wire
     }
 
     @Test func anyChunkingGivesWhatAllAtOnceGives() {
-        var random = HTTPTestRandom(seed: 42)
+        var random = SeededRandom(seed: 42)
         for text in Self.valid + Self.malformed.map(\.0) where text.utf8.count < 2_000 {
             let bytes = Array(text.utf8)
             let whole = parse(bytes, pieceEnds: [bytes.count])
@@ -224,7 +225,7 @@ import Wire
     /// The oracle: a mutated request that is taken for complete must still obey the rules, as a
     /// slow reading of the same bytes with String's means sees them.
     @Test func mutationsNeverTrapAndNothingIllegalPasses() {
-        var random = HTTPTestRandom(seed: 4_711)
+        var random = SeededRandom(seed: 4_711)
         var counts = (complete: 0, refused: 0)
         for text in Self.valid {
             let original = Array(text.utf8)
@@ -262,7 +263,7 @@ import Wire
     }
 
     @Test func randomBytesNeverTrap() {
-        var random = HTTPTestRandom(seed: 99)
+        var random = SeededRandom(seed: 99)
         var refused = 0
         for _ in 0..<5_000 {
             let bytes = (0..<Int(random.next() % 200 + 1)).map { _ in

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Wire
 
@@ -143,7 +144,7 @@ import Wire
     }
 
     @Test func randomBytesAreDamageAndNothingElse() throws {
-        var generator = SplitMix(seed: 11)
+        var generator = SeededRandom(seed: 11)
         for _ in 0..<200 {
             let files = FaultyLogFiles()
             let count = Int(generator.next() % 3_000)

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Aggregator
@@ -72,7 +73,7 @@ import Testing
 
     @Test func jsonIsYAML() throws {
         for seed in UInt64(0)..<400 {
-            var random = SplitMix(seed: seed)
+            var random = SeededRandom(seed: seed)
             let text = String(
                 decoding: Array("{\"v\":".utf8) + JSONMaker.document(&random) + Array("}".utf8),
                 as: UTF8.self)
@@ -122,7 +123,7 @@ import Testing
         #expect(throws: YAMLError.self) { try YAMLParser.parse([0x61, 0x3A, 0xFF]) }
         let sample = Array("a:\n- b: 'c'\n  d: [e, {f: \"g\"}] # h\ni: |\n  j\nk: >-\n  l\r\n".utf8)
         for seed in UInt64(0)..<8_000 {
-            var random = SplitMix(seed: seed)
+            var random = SeededRandom(seed: seed)
             var bytes = sample
             for _ in 0...random.below(3) {
                 let index = random.below(bytes.count)

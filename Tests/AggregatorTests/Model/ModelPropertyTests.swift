@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 import Wire
 
@@ -48,7 +49,7 @@ import Wire
             let reference: ReferenceModel
 
             /// What waits arrives in order; or, where a chain begins in it, the present before the past.
-            func deliver(_ peer: inout Peer, _ random: inout SplitMix) throws {
+            func deliver(_ peer: inout Peer, _ random: inout SeededRandom) throws {
                 guard let last = peer.waiting.last,
                     peer.waiting.allSatisfy({ $0.run == last.run }),
                     let begin = peer.waiting.lastIndex(where: \.begins), begin > 0,
@@ -123,7 +124,7 @@ import Wire
         /// Runs so many steps, with outages, and lets everything arrive at last.
         mutating func run(steps: Int, seed: UInt64) throws {
             let receivers = receivers
-            var random = SplitMix(seed: seed)
+            var random = SeededRandom(seed: seed)
             for step in 0..<steps {
                 for index in peers.indices where step >= peers[index].joins {
                     peers[index].waiting.append(try peers[index].random.step())

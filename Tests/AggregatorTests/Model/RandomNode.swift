@@ -1,3 +1,4 @@
+import TestSupport
 import Wire
 
 @testable import Aggregator
@@ -23,7 +24,7 @@ final class RandomNode {
     }
 
     let name: String
-    private var random: SplitMix
+    private var random: SeededRandom
     private var agent: SyntheticNode
     private var run: UInt8 = 1
     private var live: [Live] = []
@@ -39,7 +40,7 @@ final class RandomNode {
         _ name: String, seed: UInt64, start: Int64, stepLength: Int64, clockMayStep: Bool
     ) throws {
         self.name = name
-        random = SplitMix(seed: seed)
+        random = SeededRandom(seed: seed)
         agent = SyntheticNode(name, run: 1)
         clock = start
         self.stepLength = stepLength

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Wire
@@ -6,7 +7,7 @@ import Testing
     /// Runs random appends and removals against an array of the same bytes.
     @Test(arguments: [UInt64(1), 2, 3, 4, 5], [false, true])
     func behavesAsAnArrayWithALimit(seed: UInt64, pooled: Bool) {
-        var random = TestRandom(seed: seed)
+        var random = SeededRandom(seed: seed)
         let pool = BlockPool(blockByteCount: 256, keptCountMax: 2)
         var queue = ByteQueue(byteCountMax: 1_000, pool: pooled ? pool : nil)
         var model: [UInt8] = []
@@ -48,19 +49,5 @@ import Testing
         queue.consume(10)
         rooms.append(queue.room(forAtLeast: 50)?.count)
         #expect(rooms == [100, 40, nil, 50])
-    }
-}
-
-/// SplitMix64: the same numbers for the same seed, for ever.
-struct TestRandom: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

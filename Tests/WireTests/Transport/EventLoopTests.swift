@@ -1,4 +1,5 @@
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Wire
@@ -7,7 +8,7 @@ import Testing
     /// The oracle is a plain dictionary of deadlines, searched for its smallest.
     @Test(arguments: [UInt64(11), 12, 13])
     func timersFireInTheOrderOfTheirDeadlines(seed: UInt64) {
-        var random = TestRandom(seed: seed)
+        var random = SeededRandom(seed: seed)
         var heap = TimerHeap()
         var model: [Int: UInt64] = [:]
         var ids: [TimerID] = []

@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Wire
@@ -76,7 +77,7 @@ private func put(_ bytes: some Sequence<UInt8>, on connection: StreamConnection)
     @Test func messagesInOddPiecesAreEchoedWholeAndInOrder() throws {
         let pair = try Pair()
         pair.server.isEcho = true
-        var random = TestRandom(seed: 7)
+        var random = SeededRandom(seed: 7)
         let all = (0..<200_000).map { _ in UInt8(random.next() & 255) }
         var sent = 0
         while sent < all.count {
