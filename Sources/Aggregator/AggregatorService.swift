@@ -18,21 +18,21 @@ final class AggregatorService {
         self.configuration = configuration
         do {
             metadata = try MetadataService(
-                podsFile: configuration.podsFile, access: configuration.access,
-                window: configuration.model.window)
+                podsFile: configuration.source.podsFile, access: configuration.source.access,
+                window: configuration.model.model.window)
         } catch {
             throw UsageError(problems: ["\(error)"])
         }
         let names = metadata.directory
-        let cluster = Cluster(configuration: configuration.model, facts: names)
+        let cluster = Cluster(configuration: configuration.model.model, facts: names)
         self.cluster = cluster
         let counters = IngestCounters()
         do throws(TransportError) {
             var loops: [EventLoop] = []
-            for _ in 0..<configuration.ingestThreads { loops.append(try EventLoop()) }
+            for _ in 0..<configuration.ingest.threads { loops.append(try EventLoop()) }
             let agents = try AgentListener(
-                configuration.ingestAddress, loops: loops, cluster: cluster,
-                configuration: configuration.ingest, counters: counters)
+                configuration.listen.ingest, loops: loops, cluster: cluster,
+                configuration: configuration.ingest.ingest, counters: counters)
             try agents.start()
             ingestAddress = agents.address
             listener = LoopConfined(agents, to: loops[0])
@@ -42,7 +42,7 @@ final class AggregatorService {
                 metadata: MetadataMetrics(
                     directory: metadata.directory, status: metadata.source?.status)
             ).router()
-            server = try HTTPServer(listeningOn: configuration.apiAddress, remedy: "--port") {
+            server = try HTTPServer(listeningOn: configuration.listen.api, remedy: "--port") {
                 request in
                 switch routes.route(request) {
                 case .handler(let handler): handler(request)
@@ -64,11 +64,11 @@ final class AggregatorService {
         Diagnostics.info(
             "heapwire-aggregator \(HeapwireVersion.current): API on http://\(server.address), "
                 + "agents on \(ingestAddress)")
-        if !configuration.ingestAddress.isLoopback, configuration.ingest.tls == nil {
+        if !configuration.listen.ingest.isLoopback, configuration.ingest.ingest.tls == nil {
             Diagnostics.warning(
                 "agents' frames are taken UNENCRYPTED from other machines (--insecure-ingest)")
         }
-        if !configuration.apiAddress.isLoopback {
+        if !configuration.listen.api.isLoopback {
             Diagnostics.warning(
                 "the API is served UNENCRYPTED to other machines (--insecure-http)")
         }

@@ -1,0 +1,57 @@
+import Wire
+
+/// Every flag of the aggregator: one file for each area beside this one.
+struct AggregatorConfiguration: Sendable {
+    let source: SourceFlags
+    let listen: ListenFlags
+    let model: ModelFlags
+    let ingest: IngestFlags
+    let api: APIFlags
+    let logLevel: Diagnostics.Level
+
+    static let flags: [Flag] =
+        SourceFlags.flags + ListenFlags.flags + ModelFlags.flags + IngestFlags.flags
+        + APIFlags.flags + [
+            Flag("log-level", "LEVEL", default: "info", "debug, info, warning or error.")
+        ]
+
+    static var help: String {
+        CommandLine.help(
+            program: "heapwire-aggregator",
+            summary: "takes frames from Heapwire agents and answers Heapster's model API",
+            usage: "[--port=8082] [--ingest-port=8090] [--pods=FILE] [flags]", flags: flags)
+    }
+
+    /// Reads and checks all flags.
+    ///
+    /// - Throws: every problem at once, each a sentence with its remedy.
+    init(_ commandLine: CommandLine) throws(UsageError) {
+        var line = commandLine
+        source = SourceFlags(&line)
+        listen = ListenFlags(&line)
+        model = ModelFlags(&line)
+        ingest = IngestFlags(
+            &line, address: listen.ingest, resolution: model.model.resolution)
+        api = APIFlags(&line, address: listen.api)
+        logLevel = Self.logLevel(&line)
+        guard line.problems.isEmpty else { throw UsageError(problems: line.problems) }
+    }
+
+    private static func logLevel(_ line: inout CommandLine) -> Diagnostics.Level {
+        switch line.text("log-level") {
+        case "debug": return .debug
+        case "info": return .info
+        case "warning": return .warning
+        case "error": return .error
+        case let other:
+            line.report(
+                "--log-level=\(other ?? "") is not known; write debug, info, warning or error")
+            return .info
+        }
+    }
+}
+
+/// A command line that cannot be followed.
+struct UsageError: Error {
+    let problems: [String]
+}
