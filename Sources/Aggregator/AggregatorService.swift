@@ -9,9 +9,7 @@ final class AggregatorService {
     private let ingestThreads: [SystemThread]
     private let listener: LoopConfined<AgentListener>
     private let ingestAddress: SocketAddress
-    private let server: HTTPServer
-    /// `nil` where agents are not checked with the apiserver.
-    private let reviewer: TokenReviewer?
+    private let api: APIService
 
     /// Starts everything.
     ///
@@ -30,35 +28,21 @@ final class AggregatorService {
         self.cluster = cluster
         let counters = IngestCounters()
         do throws(TransportError) {
-            var ingest = configuration.ingest.ingest
-            if let policy = configuration.identity.policy, let access = configuration.source.access
-            {
-                ingest.authentication.reviewer = try TokenReviewer(
-                    policy, access: access, directory: names)
-            }
-            reviewer = ingest.authentication.reviewer
             var loops: [EventLoop] = []
             for _ in 0..<configuration.ingest.threads { loops.append(try EventLoop()) }
             let agents = try AgentListener(
                 configuration.listen.ingest, loops: loops, cluster: cluster,
-                configuration: ingest, counters: counters)
+                configuration: configuration.ingest.ingest, counters: counters)
             try agents.start()
             ingestAddress = agents.address
             listener = LoopConfined(agents, to: loops[0])
             ingestLoops = loops
-            var api = AggregatorAPI(
+            let answers = AggregatorAPI(
                 cluster: cluster, ingest: counters,
                 metadata: MetadataMetrics(
                     directory: metadata.directory, status: metadata.source?.status))
-            api.batchOptions = configuration.labels.options
-            let routes = api.router()
-            server = try HTTPServer(listeningOn: configuration.listen.api, remedy: "--port") {
-                request in
-                switch routes.route(request) {
-                case .handler(let handler): handler(request)
-                case .refusal(let response): .now(response)
-                }
-            }
+            api = try APIService(
+                configuration.api, listeningOn: configuration.listen.api, api: answers)
             var threads: [SystemThread] = []
             for (number, loop) in loops.enumerated() {
                 threads.append(try SystemThread.start(name: "ingest-\(number)") { loop.run() })
@@ -71,27 +55,14 @@ final class AggregatorService {
 
     /// Says where to find it.
     func announce() {
-        if let policy = reviewer?.policy {
-            Diagnostics.info(
-                "agents must present a token of \(policy.namespace):\(policy.serviceAccount) for the "
-                    + "audience \(policy.audience)")
-        }
         Diagnostics.info(
-            "heapwire-aggregator \(HeapwireVersion.current): API on http://\(server.address), "
+            "heapwire-aggregator \(HeapwireVersion.current): API on \(api.url), "
                 + "agents on \(ingestAddress)")
-        let unneeded = configuration.source.options?.unneeded ?? []
-        if !unneeded.isEmpty {
-            Diagnostics.info(
-                "--source: \(unneeded.joined(separator: ", ")) not needed: no kubelet is asked")
-        }
         if !configuration.listen.ingest.isLoopback, configuration.ingest.ingest.tls == nil {
             Diagnostics.warning(
                 "agents' frames are taken UNENCRYPTED from other machines (--insecure-ingest)")
         }
-        if !configuration.listen.api.isLoopback {
-            Diagnostics.warning(
-                "the API is served UNENCRYPTED to other machines (--insecure-http)")
-        }
+        api.warn()
     }
 
     /// Stops in the order in which data flows: agents, then answers. Call it once.
@@ -99,8 +70,7 @@ final class AggregatorService {
         ingestLoops[0].post { [listener] in listener.value.stop() }
         for loop in ingestLoops { loop.stop() }
         for thread in ingestThreads { thread.join() }
-        reviewer?.stop()
-        server.shutdown(grace: .seconds(5))
+        api.stop()
         metadata.stop()
     }
 }

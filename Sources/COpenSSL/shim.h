@@ -122,4 +122,40 @@ static inline int hw_x509_subject_text(X509 *certificate, int nid, int index, ch
     OPENSSL_free(utf8);
     return count;
 }
+
+static inline int hw_accept_certificate(X509_STORE_CTX *context, void *data) {
+    (void)context;
+    (void)data;
+    return 1;
+}
+
+/// Asks clients for a certificate and takes any: who it is from is found out afterwards, once for
+/// each set of authorities.
+static inline void hw_ssl_ctx_ask_for_certificate(SSL_CTX *context) {
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_cert_verify_callback(context, hw_accept_certificate, NULL);
+}
+
+/// The chain that the peer sent, with a reference for the caller; NULL where there is none.
+static inline STACK_OF(X509) *hw_ssl_take_chain(SSL *ssl) {
+    STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
+    return chain == NULL ? NULL : X509_chain_up_ref(chain);
+}
+
+static inline void hw_x509_chain_free(STACK_OF(X509) *chain) { sk_X509_pop_free(chain, X509_free); }
+
+/// Whether a chain to an authority of the store makes this the certificate of a client, now.
+static inline int hw_x509_is_client_of(
+    X509_STORE *store, X509 *certificate, STACK_OF(X509) *chain) {
+    X509_STORE_CTX *context = X509_STORE_CTX_new();
+    int verdict = 0;
+    if (context == NULL) return 0;
+    if (X509_STORE_CTX_init(context, store, certificate, chain) == 1
+        && X509_STORE_CTX_set_purpose(context, X509_PURPOSE_SSL_CLIENT) == 1) {
+        verdict = X509_verify_cert(context) == 1;
+    }
+    X509_STORE_CTX_free(context);
+    ERR_clear_error();
+    return verdict;
+}
 #endif

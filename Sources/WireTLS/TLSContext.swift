@@ -80,6 +80,16 @@ public final class TLSContext: @unchecked Sendable {
         return context
     }
 
+    /// For connections that this side accepts from clients whose certificate, if they have one, is
+    /// looked at afterwards: see `TLSStream.peerCertificate` and `TLSAuthorities`.
+    public static func askingServer(
+        identity: TLSIdentity, minimum: TLSVersion = .tls12
+    ) throws(TLSError) -> TLSContext {
+        let context = try server(identity: identity, minimum: minimum)
+        hw_ssl_ctx_ask_for_certificate(context.context)
+        return context
+    }
+
     private init(
         _ method: OpaquePointer?, _ minimum: TLSVersion, checksPeer: Bool
     ) throws(TLSError) {
@@ -179,7 +189,7 @@ extension TLSTrust {
 }
 
 /// The certificates of a PEM text, in its order.
-private final class Certificates {
+final class Certificates {
     private(set) var all: [OpaquePointer] = []
 
     init(pem: [UInt8], source: String) throws(TLSError) {

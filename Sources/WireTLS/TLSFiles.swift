@@ -3,6 +3,8 @@ import Wire
 /// Why certificate files cannot be used.
 public struct TLSFilesError: Error, CustomStringConvertible {
     public let description: String
+
+    public init(_ description: String) { self.description = description }
 }
 
 /// TLS settings that follow their files: certificates are renewed without a restart.
@@ -34,6 +36,8 @@ public final class TLSFiles: @unchecked Sendable {
         case client
         /// With authorities, clients are asked for a certificate; must they have one?
         case server(requiresClient: Bool)
+        /// Takes whatever certificate a client has; somebody else finds out what it is worth.
+        case askingServer
     }
 
     private let paths: Paths
@@ -101,10 +105,11 @@ public final class TLSFiles: @unchecked Sendable {
             case .client:
                 return try TLSContext.client(
                     trust: trust ?? .system, identity: identity, minimum: minimum)
+            case .askingServer:
+                return try TLSContext.askingServer(
+                    identity: try required(identity), minimum: minimum)
             case .server(let requiresClient):
-                guard let identity else {
-                    throw TLSFilesError(description: "a server needs a certificate and its key")
-                }
+                let identity = try required(identity)
                 return try TLSContext.server(
                     identity: identity, clientTrust: trust, requiresClient: requiresClient,
                     minimum: minimum)
@@ -112,7 +117,14 @@ public final class TLSFiles: @unchecked Sendable {
         } catch let failure as TLSFilesError {
             throw failure
         } catch {
-            throw TLSFilesError(description: "\(error)")
+            throw TLSFilesError("\(error)")
         }
+    }
+
+    private static func required(_ identity: TLSIdentity?) throws(TLSFilesError) -> TLSIdentity {
+        guard let identity else {
+            throw TLSFilesError("a server needs a certificate and its key")
+        }
+        return identity
     }
 }

@@ -12,7 +12,7 @@ public final class TLSStream: ByteStream {
     }
 
     private let socket: SocketStream
-    private let ssl: OpaquePointer
+    let ssl: OpaquePointer
     private let context: TLSContext
     private let isClient: Bool
     private let peerName: String

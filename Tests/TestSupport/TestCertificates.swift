@@ -25,9 +25,15 @@ public final class TestCertificates: Sendable {
             days: 2)
     }
 
-    /// A further client certificate of the first authority.
-    public func signClient(_ name: String, subject: String) throws {
-        try sign(name, subject: subject, extensions: "extendedKeyUsage=clientAuth", days: 2)
+    /// A further client certificate.
+    ///
+    /// - Parameter authority: `ca` or `other`.
+    public func signClient(
+        _ name: String, subject: String, authority: String = "ca", days: Int = 2
+    ) throws {
+        try sign(
+            name, subject: subject, extensions: "extendedKeyUsage=clientAuth", days: days,
+            authority: authority)
     }
 
     /// A further certificate for localhost of the first authority.
@@ -46,14 +52,17 @@ public final class TestCertificates: Sendable {
         Array(try Data(contentsOf: folder.appendingPathComponent(name)))
     }
 
-    private func sign(_ name: String, subject: String, extensions: String, days: Int) throws {
+    private func sign(
+        _ name: String, subject: String, extensions: String, days: Int, authority: String = "ca"
+    ) throws {
         let file = folder.appendingPathComponent("\(name).ext")
         try Data(extensions.utf8).write(to: file)
         try run(
             "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
                 + "-keyout \(name).key -out \(name).csr -subj \(subject)")
         try run(
-            "x509 -req -in \(name).csr -CA ca.pem -CAkey ca.key -CAcreateserial "
+            "x509 -req -in \(name).csr -CA \(authority).pem -CAkey \(authority).key "
+                + "-CAcreateserial "
                 + "-days \(days) -out \(name).pem -extfile \(name).ext")
     }
 

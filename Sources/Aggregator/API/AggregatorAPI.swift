@@ -10,6 +10,8 @@ struct AggregatorAPI: Sendable {
     let metadata: MetadataMetrics
     let clock: Clock
     var batchOptions = BatchOptions()
+    /// What other parts say of themselves in `/metrics`.
+    var ownMetrics: [SelfMetrics.Writer] = []
 
     /// - Parameter cluster: with the roll-ups' facts from the same directory.
     init(
@@ -33,8 +35,9 @@ struct AggregatorAPI: Sendable {
         HeapsterResourceAPI(index: index, clock: clock).register(in: &router)
         ResourceMetricsAPI(index: index, clock: clock).register(in: &router)
         DiscoveryAPI(index: index).register(in: &router)
-        SelfMetrics(cluster: cluster, ingest: ingest, metadata: metadata, clock: clock)
-            .register(in: &router)
+        SelfMetrics(
+            cluster: cluster, ingest: ingest, metadata: metadata, clock: clock, others: ownMetrics
+        ).register(in: &router)
         // Nothing is below it; only the words are Heapster's.
         _ = router.addGroup(.heapster(prefix: "/debug/pprof"))
         HealthAPI(cluster: cluster, metadata: metadata, clock: clock).register(in: &router)

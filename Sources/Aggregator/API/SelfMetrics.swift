@@ -8,6 +8,10 @@ struct SelfMetrics: Sendable {
     let ingest: IngestCounters
     let metadata: MetadataMetrics
     let clock: Clock
+    /// Of the parts that this one does not know.
+    var others: [Writer] = []
+
+    typealias Writer = @Sendable (inout PrometheusText) -> Void
 
     func register(in router: inout Router) {
         router.add(.get, "/metrics") { _ in
@@ -24,6 +28,7 @@ struct SelfMetrics: Sendable {
         writeIngest(&text)
         writeModel(&text)
         metadata.write(to: &text)
+        for other in others { other(&text) }
         writeProcess(&text)
         return text.bytes
     }
@@ -108,5 +113,41 @@ struct SelfMetrics: Sendable {
         guard count > 0 else { return nil }
         let fields = buffer[..<count].split(separator: 0x20)
         return fields.count > 1 ? Int(String(decoding: fields[1], as: UTF8.self)) : nil
+    }
+}
+
+extension HTTPCounters.Snapshot {
+    func write(to text: inout PrometheusText) {
+        let responses = "heapwire_http_responses_total"
+        text.family(responses, .counter, "Answers of the API by the first digit of their status")
+        for digit in 1...5 {
+            text.sample(responses, [("code", "\(digit)xx")], Double(self.responses[digit]))
+        }
+        let timeouts = "heapwire_http_timeouts_total"
+        text.family(timeouts, .counter, "Time limits that clients or handlers exceeded")
+        for kind in HTTPCounters.Timeout.allCases {
+            text.sample(
+                timeouts, [("limit", kind.name.description)], Double(self.timeouts[kind.rawValue]))
+        }
+        text.single(
+            "heapwire_http_connections", .gauge, "Connections to the API that are open",
+            Double(openConnections))
+        text.single(
+            "heapwire_http_connections_total", .counter, "Connections to the API",
+            Double(acceptedConnections))
+        let refusals = "heapwire_http_refusals_total"
+        text.family(refusals, .counter, "What the API's server turned away, by reason")
+        for (reason, count) in [
+            ("connections", refusedConnections), ("handshake", failedHandshakes),
+            ("malformed", refusedRequests), ("overloaded", overloadedRequests),
+            ("abandoned", abandonedRequests),
+        ] {
+            text.sample(refusals, [("reason", reason)], Double(count))
+        }
+        text.single(
+            "heapwire_http_received_bytes_total", .counter, "Bytes of requests",
+            Double(receivedBytes))
+        text.single(
+            "heapwire_http_sent_bytes_total", .counter, "Bytes of answers", Double(sentBytes))
     }
 }

@@ -1,4 +1,5 @@
 import Wire
+import WireTLS
 
 /// One client's connection: requests in, answers out in the same order, one in work at a time.
 ///
@@ -36,6 +37,10 @@ final class HTTPConnection: StreamConnectionDelegate {
     private var sentAtWinding: UInt64 = 0
     private var countedReceived: UInt64 = 0
     private var countedSent: UInt64 = 0
+    private var identity: HTTPClientIdentity?
+    private var isOpened = false
+
+    private static let limited = LimitedDiagnostics(perMinute: 2)
 
     init(_ owner: HTTPServerLoop, peer: SocketAddress) {
         self.owner = owner
@@ -44,10 +49,25 @@ final class HTTPConnection: StreamConnectionDelegate {
 
     // MARK: The stream's events
 
-    func opened(_ connection: StreamConnection) {
+    /// Before the connection starts: a TLS handshake has its time limit too.
+    func willStart(_ connection: StreamConnection) {
         self.connection = connection
         timer = owner.loop.makeTimer { [unowned self] in timerFired() }
         setDeadline(.head)
+    }
+
+    /// It could not be started.
+    func abandon() {
+        if let timer { owner.loop.cancel(timer) }
+        timer = nil
+        connection = nil
+    }
+
+    func opened(_ connection: StreamConnection) {
+        isOpened = true
+        setDeadline(.head)
+        guard let stream = connection.stream as? TLSStream else { return }
+        identity = stream.peerCertificate.map { HTTPClientIdentity($0) }
     }
 
     func received(_ bytes: UnsafeRawBufferPointer, on connection: StreamConnection) -> Int {
@@ -91,6 +111,10 @@ final class HTTPConnection: StreamConnectionDelegate {
             request?.cancel()
             owner.counters.update { $0.abandonedRequests += 1 }
         }
+        if !isOpened {
+            owner.counters.update { $0.failedHandshakes += 1 }
+            if let error { Self.limited.warning("\(peer) did not get through: \(error)") }
+        }
         if let timer { owner.loop.cancel(timer) }
         timer = nil
         count(connection, status: nil)
@@ -122,7 +146,7 @@ final class HTTPConnection: StreamConnectionDelegate {
             }
             let head = UnsafeRawBufferPointer(rebasing: bytes[..<count])
             let request = owner.makeRequest()
-            try request.parse(head: head, peer: peer)
+            try request.parse(head: head, peer: peer, identity: identity)
             self.request = request
             try beginBody(request, hasMore: bytes.count > count)
             return count

@@ -27,6 +27,8 @@ final class HTTPCounters: @unchecked Sendable {
         /// Turned away because `connectionCountMax` were open.
         var refusedConnections: UInt64 = 0
         var openConnections: UInt64 = 0
+        /// Connections that ended before their TLS handshake did.
+        var failedHandshakes: UInt64 = 0
         /// Requests that broke HTTP's rules or a limit.
         var refusedRequests: UInt64 = 0
         /// Requests whose client left before the answer.

@@ -29,6 +29,8 @@ final class HTTPRequest: @unchecked Sendable {
     private(set) var parameterRanges = RouteParameters()
     /// Who asks.
     private(set) var peer = SocketAddress.loopback(port: 0)
+    /// Of a client that presented a certificate. It need not be anybody's who is known here.
+    private(set) var identity: HTTPClientIdentity?
 
     enum Framing: Equatable {
         case none
@@ -86,6 +88,13 @@ final class HTTPRequest: @unchecked Sendable {
 
     var fieldCount: Int { fields.count }
 
+    /// Calls `body` with the name and the value of each field, in the order sent.
+    func forEachField(_ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void) {
+        withExtendedLifetime(self) {
+            for field in fields { body(bytes(field.name), bytes(field.value)) }
+        }
+    }
+
     /// The route's parameter number `index`, percent-decoded: `%2F` has become a slash here, not
     /// before the path was split.
     func parameter(_ index: Int) -> String {
@@ -118,9 +127,13 @@ final class HTTPRequest: @unchecked Sendable {
     ///
     /// - Parameter bytes: from the request line to the empty line, at most 65,535 bytes.
     /// - Throws: the refusal; the request must not be used then.
-    func parse(head bytes: UnsafeRawBufferPointer, peer: SocketAddress) throws(HTTPRefusal) {
+    func parse(
+        head bytes: UnsafeRawBufferPointer, peer: SocketAddress,
+        identity: HTTPClientIdentity? = nil
+    ) throws(HTTPRefusal) {
         reset(byteCount: bytes.count)
         self.peer = peer
+        self.identity = identity
         if let source = bytes.baseAddress {
             head.copyMemory(from: source, byteCount: bytes.count)
         }

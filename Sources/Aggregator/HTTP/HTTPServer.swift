@@ -9,7 +9,7 @@ final class HTTPServer: Sendable {
 
     /// Where it listens.
     let address: SocketAddress
-    let counters = HTTPCounters()
+    let counters: HTTPCounters
     private let configuration: HTTPServerConfiguration
     private let workers: WorkerPool
     private let loops: [EventLoop]
@@ -26,9 +26,11 @@ final class HTTPServer: Sendable {
     init(
         listeningOn address: SocketAddress, remedy: String,
         configuration: HTTPServerConfiguration = HTTPServerConfiguration(),
-        clock: Wire.Clock = .system, handler: @escaping Handler
+        counters: HTTPCounters = HTTPCounters(), clock: Wire.Clock = .system,
+        handler: @escaping Handler
     ) throws(TransportError) {
         configuration.validate()
+        self.counters = counters
         self.configuration = configuration
         let listener = try TCPListener(address, remedy: remedy)
         self.address = listener.address
@@ -62,6 +64,7 @@ final class HTTPServer: Sendable {
     private func startListening(_ listener: TCPListener) throws(TransportError) {
         let counters = counters
         let connectionCountMax = UInt64(configuration.connectionCountMax)
+        let isPlain = configuration.tls == nil
         let (loops, parts) = (loops, parts)
         var next = 0
         try listener.start(on: loops[0]) { socket in
@@ -71,7 +74,10 @@ final class HTTPServer: Sendable {
                 $0.acceptedConnections += 1
                 if isTaken { $0.openConnections += 1 } else { $0.refusedConnections += 1 }
             }
-            guard isTaken else { return Self.turnAway(socket) }
+            guard isTaken else {
+                // Over TLS there is nobody yet who could be told.
+                return isPlain ? Self.turnAway(socket) : socket.close()
+            }
             let (loop, part) = (loops[next], parts[next])
             next = (next + 1) % loops.count
             if loop === loops[0] {

@@ -1,7 +1,11 @@
+import WireTLS
+
 /// How much the server gives, and for how long.
 struct HTTPServerConfiguration: Sendable {
     /// Event-loop threads. One serves tens of thousands of small requests a second.
     var loopCount = 2
+    /// Without it, plain HTTP.
+    var tls: TLSFiles?
     /// Worker threads for answers that take long, and how many such answers may wait.
     var workerCount = 2
     var workerQueueCountMax = 64

@@ -1,4 +1,5 @@
 import Wire
+import WireTLS
 
 /// One thread's part of the server: its loop, its connections, and what they share.
 final class HTTPServerLoop {
@@ -50,23 +51,39 @@ final class HTTPServerLoop {
             counters.update { $0.openConnections -= 1 }
             return socket.close()
         }
+        let bytes: any ByteStream
+        do throws(TLSError) {
+            let plain = SocketStream(accepted: socket)
+            bytes =
+                if let tls = configuration.tls {
+                    try TLSStream(server: plain, tls.current())
+                } else { plain }
+        } catch {
+            // Neither has OpenSSL memory for it.
+            return refuse(socket)
+        }
         let http = HTTPConnection(self, peer: socket.peer)
         let stream = StreamConnection(
-            SocketStream(accepted: socket), loop: loop,
-            inputByteCountMax: Self.inputByteCountMax,
+            bytes, loop: loop, inputByteCountMax: Self.inputByteCountMax,
             outputByteCountMax: Self.outputByteCountMax, delegate: http)
         connections[ObjectIdentifier(http)] = http
+        http.willStart(stream)
         do throws(TransportError) {
             try stream.start()
         } catch {
-            // The kernel has no memory for another registration; the client sees a closed door.
             connections[ObjectIdentifier(http)] = nil
-            counters.update {
-                $0.openConnections -= 1
-                $0.refusedConnections += 1
-            }
-            socket.close()
+            http.abandon()
+            refuse(socket)
         }
+    }
+
+    /// The kernel has no memory for another connection; the client sees a closed door.
+    private func refuse(_ socket: AcceptedSocket) {
+        counters.update {
+            $0.openConnections -= 1
+            $0.refusedConnections += 1
+        }
+        socket.close()
     }
 
     func forget(_ connection: HTTPConnection) {

@@ -118,6 +118,7 @@ public final class StreamConnection: ReadinessHandler {
         guard state != .closed, isReadingPaused else { return }
         isReadingPaused = false
         updateInterest()
+        readBufferedLater()
         guard state == .open, !isDelivering, !input.isEmpty else { return }
         deliverKept()
         flush()
@@ -181,6 +182,19 @@ public final class StreamConnection: ReadinessHandler {
             // All answers of a turn leave in one packet where they fit.
             if state != .lingering { flush() }
             if isDrained { return }
+        }
+        readBufferedLater()
+    }
+
+    /// What TLS has decoded already waits where epoll cannot see it: another turn is asked for.
+    private func readBufferedLater() {
+        guard state == .open, !isReadingPaused, stream.hasBufferedInput else { return }
+        let confined = LoopConfined(self, to: loop)
+        loop.post {
+            let connection = confined.value
+            guard connection.state == .open, !connection.isReadingPaused else { return }
+            connection.readAll()
+            connection.updateInterest()
         }
     }
 

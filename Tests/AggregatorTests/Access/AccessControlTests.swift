@@ -1,0 +1,231 @@
+import Foundation
+import TestSupport
+import Testing
+import Wire
+import WireTLS
+
+@testable import Aggregator
+
+/// Who may ask, with real certificates and curl over TLS, and an apiserver that a test plays.
+@Suite struct AccessControlTests {
+    private let certificates: TestCertificates
+    private let apiserver: ReviewingAPIServer
+
+    init() throws {
+        certificates = try TestCertificates()
+        apiserver = try ReviewingAPIServer()
+    }
+
+    private func file(_ name: String) throws -> AuthorityFile {
+        try AuthorityFile(certificates.folder.appendingPathComponent(name).path)
+    }
+
+    private func jsonText(_ name: String) throws -> String {
+        let text = String(decoding: try certificates.bytes(name), as: UTF8.self)
+        return "\"" + text.replacingOccurrences(of: "\n", with: "\\n") + "\""
+    }
+
+    private let closed = ["/metrics", "/api/v1/model/nodes/", "/apis", "/", "/nothing", "/livez/x"]
+
+    @Test func nobodyGetsMoreThanHealth() throws {
+        let guarded = try GuardedServer(certificates) { access, _ in
+            access.apiserver = try apiserver.access
+        }
+        for path in ["/healthz", "/livez", "/readyz", "/healthz/healthz", "/livez?verbose"] {
+            #expect(try guarded.curl(path).status == 200, "\(path)")
+        }
+        for path in closed + ["/%68ealthz", "//healthz", "/healthz/", "/healthz/../metrics"] {
+            let answer = try guarded.curl(path, "--path-as-is")
+            #expect(answer.status == 401 && answer.body == "Unauthorized", "\(path)")
+        }
+        let status = try guarded.curl("/apis/metrics.k8s.io/v1beta1/nodes", "-i")
+        #expect(status.status == 401 && status.body.contains("\"reason\":\"Unauthorized\""))
+        #expect(status.body.contains("WWW-Authenticate: Bearer"))
+        // Fields of the front proxy are worth nothing without its certificate, other methods neither.
+        for options in [
+            ["-H", "X-Remote-User: admin", "-H", "X-Remote-Group: system:masters"],
+            ["-u", "admin:admin"], ["-X", "POST"], ["-H", "Authorization: Bearer"],
+        ] {
+            let answer = try guarded.curl("/metrics", options[0], options[1])
+            #expect(answer.status == 401, "\(options)")
+        }
+        #expect(apiserver.requests.isEmpty)
+        #expect(guarded.access.counters[.unauthenticated] > 10)
+    }
+
+    @Test func aTokenIsReviewedOnceAndItsRightsAreAskedFor() throws {
+        apiserver.rules.withLock { rules in
+            rules.users = [
+                "t-alice": #"{"username":"alice","uid":"7","groups":["ops"],"extra":{"k":["v"]}}"#
+            ]
+            rules.grants = [
+                [#""user":"alice""#, #""groups":["ops"]"#, #""k":["v"]"#, #""path":"/metrics""#],
+                [
+                    #""resource":"pods""#, #""verb":"list""#, #""namespace":"team-a""#,
+                    #""group":"metrics.k8s.io""#,
+                ],
+            ]
+        }
+        let guarded = try GuardedServer(certificates) { access, _ in
+            access.apiserver = try apiserver.access
+        }
+        let token = "Authorization: Bearer t-alice"
+        for _ in 0..<3 {
+            let answer = try guarded.curl("/metrics", "-H", token)
+            #expect(answer.status == 200 && answer.body == "you asked /metrics")
+        }
+        let base = "/apis/metrics.k8s.io/v1beta1/namespaces"
+        #expect(try guarded.curl("\(base)/team-a/pods", "-H", token).status == 200)
+        let refused = try guarded.curl("\(base)/team-b/pods", "-H", token)
+        #expect(refused.status == 403)
+        #expect(
+            refused.body.contains(
+                #"User \"alice\" cannot list resource \"pods\" in API group \"metrics.k8s.io\" in the namespace \"team-b\""#
+            ))
+        #expect(try guarded.curl("/api/v1/model/nodes", "-H", token).status == 403)
+        let stranger = try guarded.curl("/metrics", "-H", "Authorization: Bearer t-mallory")
+        #expect(stranger.status == 401)
+        _ = try guarded.curl("/metrics", "-H", "Authorization: Bearer t-mallory")
+        #expect(apiserver.requests(to: "tokenreviews").count == 2)
+        #expect(apiserver.requests(to: #""path":"/metrics""#).count == 1)
+        // Two tokens in one request could be seen differently by two readers.
+        let two = try guarded.curl("/metrics", "-H", token, "-H", "Authorization: Bearer other")
+        #expect(two.status == 401)
+    }
+
+    @Test func whoMayHaveAllOfTheModelIsAskedOnce() throws {
+        apiserver.rules.withLock { rules in
+            rules.users = ["t": #"{"username":"bob"}"#]
+            rules.grants = [[#""path":"/api/v1/model/*""#]]
+        }
+        let guarded = try GuardedServer(certificates) { access, _ in
+            access.apiserver = try apiserver.access
+        }
+        for number in 0..<5 {
+            let path = "/api/v1/model/nodes/n\(number)/metrics"
+            #expect(try guarded.curl(path, "-H", "Authorization: Bearer t").status == 200)
+        }
+        #expect(apiserver.requests(to: "subjectaccessreviews").count == 1)
+    }
+
+    @Test func aCertificateOfTheClientAuthorityMayAskWhatHeapsterAllowed() throws {
+        for (allowed, expected) in [([], 200), (["alice"], 200), (["bob"], 403)]
+            as [([String], Int)]
+        {
+            let guarded = try GuardedServer(certificates) { access, _ in
+                access.clientAuthorities = try file("ca.pem")
+                access.allowedUsers = Set(allowed)
+            }
+            let answer = try guarded.curl("/api/v1/model/nodes/", as: "client")
+            #expect(answer.status == expected, "\(allowed)")
+            if expected == 403 { #expect(answer.body == "Forbidden") }
+            #expect(try guarded.curl("/api/v1/model/nodes/").status == 401)
+        }
+        // Of another authority, expired, or a server's: nobody.
+        try certificates.signClient("stranger", subject: "/CN=alice", authority: "other")
+        try certificates.signClient("past", subject: "/CN=alice", days: 0)
+        let guarded = try GuardedServer(certificates) { access, _ in
+            access.clientAuthorities = try file("ca.pem")
+        }
+        Thread.sleep(forTimeInterval: 1.1)
+        for name in ["stranger", "past"] {
+            #expect(try guarded.curl("/metrics", as: name).status == 401, "\(name)")
+        }
+        #expect(try guarded.curl("/healthz", as: "stranger").status == 200)
+    }
+
+    @Test func onlyTheFrontProxySpeaksForOthers() throws {
+        try certificates.signClient("proxy", subject: "/CN=front-proxy-client", authority: "other")
+        try certificates.signClient("impostor", subject: "/CN=impostor", authority: "other")
+        apiserver.rules.withLock {
+            $0.grants = [
+                [
+                    #""user":"carol""#, #""groups":["dev","system:authenticated"]"#,
+                    #""scopes/x":["a","b"]"#,
+                ]
+            ]
+        }
+        let fields = [
+            "X-Remote-User: carol", "X-Remote-Group: dev", "X-Remote-Group: system:authenticated",
+            "X-Remote-Extra-Scopes%2fx: a", "X-Remote-Extra-Scopes%2Fx: b",
+        ]
+        let guarded = try GuardedServer(certificates) { access, _ in
+            access.apiserver = try apiserver.access
+            access.clientAuthorities = try file("ca.pem")
+            access.frontProxy = AccessConfiguration.FrontProxyFiles(
+                authorities: try file("other.pem"), allowedNames: ["front-proxy-client"])
+        }
+        #expect(try guarded.curl("/metrics", as: "proxy", fields).status == 200)
+        #expect(
+            try guarded.curl("/metrics", as: "proxy", ["X-Remote-User: dave"]).status == 403)
+        // The proxy for nobody, its authority's other certificate, another authority's.
+        #expect(try guarded.curl("/metrics", as: "proxy").status == 401)
+        #expect(try guarded.curl("/metrics", as: "impostor", fields).status == 401)
+        #expect(try guarded.curl("/metrics", as: "client", fields).status == 200)
+        let users = apiserver.requests(to: "subjectaccessreviews")
+        #expect(users.filter { $0.contains("carol") }.count == 1)
+        #expect(!users.contains { $0.contains("alice") })
+        let masters = ["X-Remote-User: root", "X-Remote-Group: system:masters"]
+        apiserver.rules.withLock { $0.isBroken = true }
+        #expect(try guarded.curl("/metrics", as: "proxy", masters).status == 200)
+        #expect(try guarded.curl("/metrics", as: "impostor", masters).status == 401)
+    }
+
+    @Test func theClustersOwnAuthoritiesComeFromItsConfigMap() throws {
+        try certificates.signClient("proxy", subject: "/CN=front-proxy-client", authority: "other")
+        let (ca, other) = (try jsonText("ca.pem"), try jsonText("other.pem"))
+        apiserver.rules.withLock {
+            $0.authentication =
+                "{\"client-ca-file\":\(ca),\"requestheader-client-ca-file\":\(other),"
+                + #""requestheader-allowed-names":"[\"front-proxy-client\"]","#
+                + #""requestheader-username-headers":"[\"X-User\"]"}"#
+            $0.grants = [
+                [#""user":"carol""#], [#""user":"alice""#, #""ops","dev","system:authenticated""#],
+            ]
+        }
+        let guarded = try GuardedServer(certificates) { access, _ in
+            access.apiserver = try apiserver.access
+        }
+        #expect(try guarded.curl("/metrics", as: "proxy", ["X-User: carol"]).status == 200)
+        #expect(try guarded.curl("/metrics", as: "proxy", ["X-Remote-User: carol"]).status == 401)
+        // A user's certificate counts as its user, whatever fields come with it.
+        #expect(try guarded.curl("/metrics", as: "client", ["X-User: carol"]).status == 200)
+        #expect(apiserver.requests(to: #""user":"alice""#).count == 1)
+        #expect(apiserver.requests(to: "configmaps").count == 1)
+    }
+
+    @Test func anApiserverThatFailsIsNotAYes() throws {
+        apiserver.rules.withLock {
+            $0.isBroken = true
+            $0.users = ["t": #"{"username":"bob"}"#]
+            $0.grants = [[]]
+        }
+        let guarded = try GuardedServer(certificates) { access, _ in
+            access.apiserver = try apiserver.access
+            access.clientAuthorities = try file("ca.pem")
+        }
+        let answer = try guarded.curl("/metrics", "-i", "-H", "Authorization: Bearer t")
+        #expect(answer.status == 503 && answer.body.contains("Retry-After: 1"))
+        // Who need not be asked about is served; and the apiserver is not asked again at once.
+        #expect(try guarded.curl("/metrics", as: "client").status == 200)
+        apiserver.rules.withLock { $0.isBroken = false }
+        Thread.sleep(forTimeInterval: 1.1)
+        #expect(try guarded.curl("/metrics", "-H", "Authorization: Bearer t").status == 200)
+    }
+
+    @Test func aHandshakeThatDoesNotGoOnIsEnded() throws {
+        let guarded = try GuardedServer(certificates, headTimeout: .milliseconds(300)) {
+            access, _ in access.clientAuthorities = try file("ca.pem")
+        }
+        let silent = try TestClient(guarded.server.address)
+        #expect(try silent.readToEnd().isEmpty)
+        let plain = try TestClient(guarded.server.address)
+        plain.send("GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n")
+        #expect(try !plain.readToEnd().contains("200"))
+        #expect(eventually { guarded.server.counters.snapshot.failedHandshakes == 2 })
+        let old = try guarded.curl("/healthz", "--tls-max", "1.1", "--ciphers", "ALL:@SECLEVEL=0")
+        #expect(old.status == 0)
+        #expect(try guarded.curl("/healthz", "--tls-max", "1.2").status == 200)
+        #expect(eventually { guarded.server.counters.snapshot.openConnections == 0 })
+    }
+}
