@@ -48,6 +48,9 @@ struct Report {
         Swift.print(row("encode, ns/sample", text(speed.encode), ""))
         Swift.print(row("decode, ns/sample", text(speed.decode), ""))
         Swift.print(row("one container of 900 frames, ms", text(speed.subjectRead), ""))
+        Swift.print(row("decoder state of a 60-container node", "\(speed.state.bytes) B", ""))
+        Swift.print(
+            row("  written, restored, µs", text(speed.state.write), text(speed.state.restore)))
         Swift.print(
             "{\"bytes_per_sample_1s\":\(text(ours[1] ?? 0)),"
                 + "\"bytes_per_sample_10s\":\(text(ours[10] ?? 0)),"
@@ -55,6 +58,7 @@ struct Report {
                 + "\"bytes_per_changed_sample_10s\":\(text(perChanged[10] ?? 0)),"
                 + "\"encode_ns_per_sample\":\(text(speed.encode)),"
                 + "\"decode_ns_per_sample\":\(text(speed.decode)),"
+                + "\"decoder_state_bytes\":\(speed.state.bytes),"
                 + "\"subject_read_ms\":\(text(speed.subjectRead))}")
     }
 

@@ -6,6 +6,14 @@ struct Speed {
     var decode = 0.0
     /// Milliseconds for one container out of a node's history.
     var subjectRead = 0.0
+    /// A decoder's state of a node: bytes, and microseconds to write and to restore it.
+    var state = DecoderStateCost()
+
+    struct DecoderStateCost {
+        var bytes = 0
+        var write = Double.infinity
+        var restore = Double.infinity
+    }
 
     /// Each figure is the best of several runs: the machine may be busy with other things.
     static func measure(_ subjects: [SampleSubject]) throws -> Speed {
@@ -25,7 +33,33 @@ struct Speed {
         speed.decode = Double(best) / Double(samples)
         speed.subjectRead = .infinity
         for _ in 0..<3 { speed.subjectRead = min(speed.subjectRead, try subjectRead(subjects)) }
+        for _ in 0..<5 { try measureState(fleet, frames, &speed.state) }
         return speed
+    }
+
+    /// The states of all decoders after the last frame.
+    private static func measureState(
+        _ fleet: Fleet, _ frames: [[[UInt8]]], _ cost: inout DecoderStateCost
+    ) throws {
+        var states: [[UInt8]] = []
+        let count = Double(fleet.nodes.count)
+        for (index, node) in fleet.nodes.enumerated() {
+            let decoder = FrameDecoder()
+            for change in fleet.changes(node) { try decoder.apply(change) }
+            for frame in frames[index] { try frame.withUnsafeBytes { _ = try decoder.decode($0) } }
+            var bytes: [UInt8] = []
+            let start = threadCPU()
+            decoder.serialize(into: &bytes)
+            cost.write = min(cost.write, Double(threadCPU() - start) / 1e3)
+            states.append(bytes)
+        }
+        cost.bytes = states.reduce(0) { $0 + $1.count } / fleet.nodes.count
+        let start = threadCPU()
+        for bytes in states {
+            let decoder = try bytes.withUnsafeBytes { try FrameDecoder(state: $0) }
+            precondition(!decoder.isStale, "a decoder came back without values")
+        }
+        cost.restore = min(cost.restore, Double(threadCPU() - start) / count / 1e3)
     }
 
     /// CPU time of all frames but the key frames, and the frames by node and step.

@@ -10,6 +10,8 @@ final class AggregatorService {
     private let listener: LoopConfined<AgentListener>
     private let ingestAddress: SocketAddress
     private let api: APIService
+    /// `nil` where agents are not checked with the apiserver.
+    private let reviewer: TokenReviewer?
 
     /// Starts everything.
     ///
@@ -28,19 +30,27 @@ final class AggregatorService {
         self.cluster = cluster
         let counters = IngestCounters()
         do throws(TransportError) {
+            var ingest = configuration.ingest.ingest
+            if let policy = configuration.identity.policy, let access = configuration.source.access
+            {
+                ingest.authentication.reviewer = try TokenReviewer(
+                    policy, access: access, directory: names)
+            }
+            reviewer = ingest.authentication.reviewer
             var loops: [EventLoop] = []
             for _ in 0..<configuration.ingest.threads { loops.append(try EventLoop()) }
             let agents = try AgentListener(
                 configuration.listen.ingest, loops: loops, cluster: cluster,
-                configuration: configuration.ingest.ingest, counters: counters)
+                configuration: ingest, counters: counters)
             try agents.start()
             ingestAddress = agents.address
             listener = LoopConfined(agents, to: loops[0])
             ingestLoops = loops
-            let answers = AggregatorAPI(
+            var answers = AggregatorAPI(
                 cluster: cluster, ingest: counters,
                 metadata: MetadataMetrics(
                     directory: metadata.directory, status: metadata.source?.status))
+            answers.batchOptions = configuration.labels.options
             api = try APIService(
                 configuration.api, listeningOn: configuration.listen.api, api: answers)
             var threads: [SystemThread] = []
@@ -55,9 +65,19 @@ final class AggregatorService {
 
     /// Says where to find it.
     func announce() {
+        if let policy = reviewer?.policy {
+            Diagnostics.info(
+                "agents must present a token of \(policy.namespace):\(policy.serviceAccount) for the "
+                    + "audience \(policy.audience)")
+        }
         Diagnostics.info(
             "heapwire-aggregator \(HeapwireVersion.current): API on \(api.url), "
                 + "agents on \(ingestAddress)")
+        let unneeded = configuration.source.options?.unneeded ?? []
+        if !unneeded.isEmpty {
+            Diagnostics.info(
+                "--source: \(unneeded.joined(separator: ", ")) not needed: no kubelet is asked")
+        }
         if !configuration.listen.ingest.isLoopback, configuration.ingest.ingest.tls == nil {
             Diagnostics.warning(
                 "agents' frames are taken UNENCRYPTED from other machines (--insecure-ingest)")
@@ -70,6 +90,7 @@ final class AggregatorService {
         ingestLoops[0].post { [listener] in listener.value.stop() }
         for loop in ingestLoops { loop.stop() }
         for thread in ingestThreads { thread.join() }
+        reviewer?.stop()
         api.stop()
         metadata.stop()
     }

@@ -16,6 +16,8 @@ struct AgentConfiguration {
     var ringBytes = 4 << 20
     var spoolDirectory: String?
     var tokenFile: String?
+    /// The token file is a service account's.
+    var isServiceAccountToken = false
     /// Frames may go unencrypted to other machines.
     var isInsecure = false
     let security = DeliverySecurity()
@@ -61,6 +63,10 @@ struct AgentConfiguration {
             "agent-token-file", "FILE",
             "The secret that the aggregator wants (its --agent-token-file). Read at each connection."
         ),
+        Flag(
+            "service-account-token-file", "FILE",
+            "A projected token of this pod's service account with the audience heapwire, for aggregators "
+                + "that check who speaks for a node. Read at each connection."),
         Flag(
             "ca-file", "FILE",
             "Whose certificates of aggregators are believed (PEM). Default: the system's "
@@ -173,13 +179,26 @@ struct AgentConfiguration {
     }
 
     private mutating func readToken(_ line: inout Wire.CommandLine) {
-        guard let path = line.text("agent-token-file") else { return }
+        let shared = line.text("agent-token-file")
+        let account = line.text("service-account-token-file")
+        if shared != nil, account != nil {
+            line.report(
+                "--agent-token-file and --service-account-token-file are two ways to say who this is; "
+                    + "give one")
+        }
+        guard let path = shared ?? account else { return }
         tokenFile = path
+        isServiceAccountToken = shared == nil
         do throws(SmallFileError) {
             _ = try SmallFile.read(path, byteLimit: 16_384)
         } catch {
-            line.report("--agent-token-file: \(error)")
+            line.report("\(tokenFlag): \(error)")
         }
+    }
+
+    /// The flag that names the token file.
+    var tokenFlag: String {
+        isServiceAccountToken ? "--service-account-token-file" : "--agent-token-file"
     }
 
     private mutating func readLogLevel(_ line: inout Wire.CommandLine) {

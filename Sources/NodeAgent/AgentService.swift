@@ -130,9 +130,12 @@ final class AgentService {
         if let path = configuration.tokenFile {
             do throws(SmallFileError) {
                 let token = try SmallFile.read(path, byteLimit: 16_384).trimmingWhitespace()
-                hello.credential = .sharedToken(String(decoding: token, as: UTF8.self))
+                let text = String(decoding: token, as: UTF8.self)
+                hello.credential =
+                    configuration.isServiceAccountToken
+                    ? .serviceAccountToken(text) : .sharedToken(text)
             } catch {
-                Diagnostics.error("--agent-token-file: \(error); saying hello without")
+                Diagnostics.error("\(configuration.tokenFlag): \(error); saying hello without")
             }
         }
         return hello

@@ -138,7 +138,10 @@ import Wire
         #expect(
             directory.workload(of: Make.pod(6, controller: owner("DaemonSet", "ds", 71)))?.name
                 == "ds")
+        // A job goes with its pods, and its pods keep their names for the window.
         directory.replaceOwned(kind: "Job", [], now: 1)
+        #expect(directory.workload(of: job)?.kind == "CronJob")
+        directory.expire(now: 1 + 15 * 60_000)
         #expect(directory.workload(of: job)?.kind == "Job")
         #expect(directory.workload(of: ofDeployment)?.kind == "Rollout")
     }
@@ -158,7 +161,7 @@ import Wire
     @Test func theObserverHearsEffectiveChangesInOrder() {
         let directory = PodDirectory()
         let heard = Mutex<[MetadataChange]>([])
-        directory.setObserver { change in heard.withLock { $0.append(change) } }
+        directory.setObserver { change, _ in heard.withLock { $0.append(change) } }
         let pod = Make.pod(1)
         let changes: [MetadataChange] = [
             .pod(pod), .pod(pod), .namespace(Namespace(name: "a", uid: Make.uid(2))),

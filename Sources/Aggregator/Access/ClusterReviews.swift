@@ -29,7 +29,9 @@ final class ClusterReviews: Sendable {
     struct Unavailable: Error {}
 
     init(_ access: APIServerAccess, interruption: Interruption? = nil, clock: Clock = .system) {
-        client = APIServerClient(access, interruption: interruption)
+        client = APIServerClient(
+            access, interruption: interruption,
+            timeouts: HTTPTimeouts(connectSeconds: 3, headSeconds: 5, idleSeconds: 5))
         self.clock = clock
     }
 

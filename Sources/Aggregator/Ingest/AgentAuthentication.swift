@@ -8,6 +8,8 @@ struct AgentAuthentication: Sendable {
     var token: TokenFile?
     /// The connection's client certificate must be the node's.
     var requiresCertificate = false
+    /// Asks the apiserver whose token it is.
+    var reviewer: TokenReviewer?
 
     /// What a certificate may call the agent of a node: the node's name, or the kubelet's user.
     static func names(of node: String) -> [String] { [node, "system:node:\(node)"] }

@@ -69,6 +69,13 @@ final class AgentConnection: StreamConnectionDelegate {
         output.removeAll(keepingCapacity: true)
         let now = Int64(loop.clock.realtimeNanoseconds / 1_000_000)
         let consumed = session.receive(bytes, now: now, output: &output)
+        answer(on: connection, wasStreaming: wasStreaming)
+        if let hello = session.helloUnderReview { review(hello, on: connection) }
+        return consumed
+    }
+
+    /// Sends what the session said, and sees where it is now.
+    private func answer(on connection: StreamConnection, wasStreaming: Bool) {
         send(output, on: connection)
         if !wasStreaming, session.isStreaming {
             Diagnostics.info("agent of node \(session.nodeName) connected from \(socket.peer)")
@@ -78,7 +85,28 @@ final class AgentConnection: StreamConnectionDelegate {
             }
         }
         if session.isEnded { finish(connection) }
-        return consumed
+    }
+
+    /// Asks on other threads; nothing more is read meanwhile.
+    private func review(_ hello: Hello, on connection: StreamConnection) {
+        guard let reviewer = configuration.authentication.reviewer else {
+            preconditionFailure("a hello waits for a review that nobody makes")
+        }
+        connection.pauseReading()
+        let (loop, confined) = (loop, LoopConfined(self, to: loop))
+        reviewer.review(hello) { verdict in
+            loop.post { confined.value.reviewed(verdict) }
+        }
+    }
+
+    private func reviewed(_ verdict: AgentVerdict) {
+        // The agent may have gone.
+        guard let connection, session.helloUnderReview != nil else { return }
+        output.removeAll(keepingCapacity: true)
+        let now = Int64(loop.clock.realtimeNanoseconds / 1_000_000)
+        session.reviewed(verdict, now: now, output: &output)
+        answer(on: connection, wasStreaming: false)
+        if !session.isEnded { connection.resumeReading() }
     }
 
     func outputDrained(_ connection: StreamConnection) {}
@@ -134,7 +162,10 @@ final class AgentConnection: StreamConnectionDelegate {
         if !session.isEnded {
             counters.rejected(.timeout)
             output.removeAll(keepingCapacity: true)
-            let words = session.isStreaming ? "nothing was heard for too long" : "no hello came"
+            let words =
+                session.helloUnderReview != nil
+                ? "the apiserver did not say in time whose token this is"
+                : session.isStreaming ? "nothing was heard for too long" : "no hello came"
             session.end(Farewell(.timeout, words), output: &output)
             send(output, on: connection)
         }

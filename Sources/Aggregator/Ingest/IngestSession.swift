@@ -3,20 +3,23 @@ import Wire
 /// The aggregator's half of the protocol with one agent: bytes in, bytes out, no socket.
 ///
 /// ```
-///  preface ──> hello ──accepted──> streaming ──goodbye, replaced──> ended
-///     └──────────┴── anything else: reject with code and words ──────^
+///  preface ──> hello ──accepted──────────────> streaming ──goodbye, replaced──> ended
+///     │          │ └──> review ──reviewed()──────^                               ^
+///     └──────────┴────────┴──── anything else: reject with code and words ───────┘
 /// ```
 /// The stream may come in any cut.
 struct IngestSession {
     private enum Phase {
         case preface
         case hello
+        /// Somebody else finds out whether the hello is true.
+        case review(Hello)
         case streaming(NodeModel, Cluster.Speaker)
         case ended
     }
 
     /// Why a conversation is ended by this side.
-    private enum Ending: Error {
+    fileprivate enum Ending: Error {
         case wire(WireError)
         case refused(Farewell)
     }
@@ -51,6 +54,23 @@ struct IngestSession {
         return false
     }
 
+    /// A hello that waits for `reviewed`. Until then nothing is consumed.
+    var helloUnderReview: Hello? {
+        if case .review(let hello) = phase { return hello }
+        return nil
+    }
+
+    /// Whether the hello that waits is true has been found out.
+    mutating func reviewed(_ verdict: AgentVerdict, now: Int64, output: inout [UInt8]) {
+        guard case .review(let hello) = phase else { return }
+        do throws(Ending) {
+            if case .refused(let farewell) = verdict { throw .refused(farewell) }
+            try admit(hello, now: now, output: &output)
+        } catch {
+            refuse(Farewell(error), output: &output)
+        }
+    }
+
     /// Takes what has arrived.
     ///
     /// - Parameters:
@@ -69,12 +89,7 @@ struct IngestSession {
                 consumed += byteCount
             }
         } catch {
-            let farewell =
-                switch error {
-                case .wire(let error): Farewell(error)
-                case .refused(let farewell): farewell
-                }
-            refuse(farewell, output: &output)
+            refuse(Farewell(error), output: &output)
         }
         flushAck(into: &output)
         return isEnded ? bytes.count : consumed
@@ -107,6 +122,7 @@ struct IngestSession {
     private mutating func takeNext(
         _ bytes: UnsafeRawBufferPointer, now: Int64, output: inout [UInt8]
     ) throws(Ending) -> Int? {
+        if case .review = phase { return nil }
         if case .preface = phase {
             guard zip(bytes, Hello.preface).allSatisfy({ $0 == $1 }) else {
                 let words = "this port takes Heapwire agents; the API is on another (--port)"
@@ -135,7 +151,7 @@ struct IngestSession {
         output: inout [UInt8]
     ) throws(Ending) {
         switch phase {
-        case .preface, .ended: break
+        case .preface, .review, .ended: break
         case .hello:
             guard type == .hello else {
                 throw .refused(Farewell(.malformed, "a \(type) record came before the hello"))
@@ -166,6 +182,22 @@ struct IngestSession {
         }
         let farewell = authentication.refusal(of: hello, certificateName: certificateName)
         if let farewell { throw .refused(farewell) }
+        if let reviewer = authentication.reviewer {
+            switch reviewer.verdict(hello) {
+            case .accepted: break
+            case .refused(let farewell): throw .refused(farewell)
+            case nil:
+                phase = .review(hello)
+                return
+            }
+        }
+        try admit(hello, now: now, output: &output)
+    }
+
+    /// The hello is believed.
+    private mutating func admit(
+        _ hello: Hello, now: Int64, output: inout [UInt8]
+    ) throws(Ending) {
         guard let (node, speaker) = cluster.enter(hello, now: now) else {
             let words =
                 "\(cluster.configuration.nodes) nodes are known, the limit; raise --max-nodes"
@@ -247,6 +279,13 @@ struct IngestSession {
 }
 
 extension Farewell {
+    fileprivate init(_ ending: IngestSession.Ending) {
+        switch ending {
+        case .wire(let error): self.init(error)
+        case .refused(let farewell): self = farewell
+        }
+    }
+
     /// What an agent whose bytes cannot be believed is told.
     init(_ error: WireError) {
         switch error {

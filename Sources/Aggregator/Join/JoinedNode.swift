@@ -31,7 +31,7 @@ final class JoinedNode: Sendable {
         metadataGeneration = view.generation
         machine = layout.machine
         metadata = view.node
-        var joiner = Joiner(layout)
+        let joiner = Joiner(layout)
         node = joiner.roots(.node).first
         agent = joiner.roots(.agent).first
         systemContainers = joiner.roots(.systemContainer)
@@ -52,33 +52,31 @@ final class JoinedNode: Sendable {
 /// Builds the tree of one node's subjects.
 private struct Joiner {
     private let items: [LiveLayout.Item]
-    private var columns: [Schema: MetricColumns] = [:]
     private var childrenOf: [Slot: [Int]] = [:]
 
     init(_ layout: LiveLayout) {
         items = layout.items
         for (index, item) in items.enumerated() {
-            if let parent = item.subject.parent { childrenOf[parent, default: []].append(index) }
+            if let parent = item.parent { childrenOf[parent, default: []].append(index) }
         }
     }
 
-    private mutating func joined(_ index: Int) -> JoinedSubject {
+    private func joined(_ index: Int) -> JoinedSubject {
         let item = items[index]
-        let found = columns[item.schema] ?? MetricColumns(schema: item.schema, rates: item.rates)
-        columns[item.schema] = found
-        var joined = JoinedSubject(slot: item.slot, subject: item.subject, columns: found)
+        var joined = JoinedSubject(
+            slot: item.slot, subject: item.subject, columns: item.schema.columns)
         for child in childrenOf[item.slot] ?? [] where items[child].subject.kind.isLeaf {
             joined.children.append(self.joined(child))
         }
         return joined
     }
 
-    mutating func roots(_ kind: SubjectKind) -> [JoinedSubject] {
+    func roots(_ kind: SubjectKind) -> [JoinedSubject] {
         items.indices.filter { items[$0].subject.kind == kind }.map { joined($0) }
     }
 
     /// Everything that has a pod's UID, pod by pod. A container may be there before its pod.
-    mutating func pods(
+    func pods(
         on nodeName: String, _ view: NodeView, _ names: PodDirectory
     ) -> [JoinedPod] {
         var byUID: [String: (pod: Int?, containers: [Int])] = [:]

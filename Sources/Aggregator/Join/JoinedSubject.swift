@@ -3,7 +3,7 @@ import Wire
 /// A live subject of a node with what belongs to it: interfaces, filesystems, devices.
 struct JoinedSubject: Sendable {
     let slot: Slot
-    let subject: Subject
+    let subject: SubjectIdentity
     let columns: MetricColumns
     var children: [JoinedSubject] = []
 

@@ -17,9 +17,16 @@ struct DirectoryState {
         let pod: Pod
     }
 
-    struct Owned {
+    private struct OwnedDeparture {
+        let time: Int64
+        let uid: ObjectUID
+    }
+
+    struct Owned: Equatable {
         let kind: OwnedKind
         let controller: OwnerReference
+        let namespace: String
+        let name: String
     }
 
     enum OwnedKind: UInt8 {
@@ -36,7 +43,7 @@ struct DirectoryState {
 
     let window: Int64
     let departedLimit: Int
-    var observer: (@Sendable (MetadataChange) -> Void)?
+    var observer: (@Sendable (MetadataChange, Int64) -> Void)?
 
     private var byUID: [ObjectUID: Pod] = [:]
     private var departedUIDs: Set<ObjectUID> = []
@@ -56,6 +63,10 @@ struct DirectoryState {
 
     /// Pods that went, and earlier states of pods whose containers got new IDs; by time.
     private var departures = Queue<Departure>()
+    /// Replica sets and jobs that went: kept as long as the pods that say they belong to them.
+    private var ownedDepartures = Queue<OwnedDeparture>()
+    /// When they went.
+    private var departedOwned: [ObjectUID: Int64] = [:]
     private var evicted: UInt64 = 0
 
     init(window: Int64, departedLimit: Int) {
@@ -85,9 +96,14 @@ struct DirectoryState {
             namespaces[namespace.name] = namespace
         case .namespaceRemoved(let name): isNew = namespaces.removeValue(forKey: name) != nil
         case .owned(let object): isNew = put(object)
-        case .ownedRemoved(let uid): isNew = owned.removeValue(forKey: uid) != nil
+        case .ownedRemoved(let uid):
+            isNew = owned[uid] != nil && departedOwned[uid] == nil
+            if isNew {
+                departedOwned[uid] = now
+                ownedDepartures.append(OwnedDeparture(time: now, uid: uid))
+            }
         }
-        if isNew { observer?(change) }
+        if isNew { observer?(change, now) }
         return isNew
     }
 
@@ -130,11 +146,15 @@ struct DirectoryState {
     }
 
     private mutating func put(_ object: OwnedObject) -> Bool {
+        let isBack = departedOwned.removeValue(forKey: object.uid) != nil
         guard let controller = object.controller else {
             return owned.removeValue(forKey: object.uid) != nil
         }
-        guard owned[object.uid]?.controller != controller else { return false }
-        owned[object.uid] = Owned(kind: OwnedKind(object.kind), controller: controller)
+        let new = Owned(
+            kind: OwnedKind(object.kind), controller: controller, namespace: object.namespace,
+            name: object.name)
+        guard owned[object.uid] != new || isBack else { return false }
+        owned[object.uid] = new
         return true
     }
 
@@ -192,6 +212,17 @@ struct DirectoryState {
             departures.removeFirst()
             forget(first.pod)
         }
+        while let first = ownedDepartures.first,
+            first.time <= now &- window || ownedDepartures.count > departedLimit
+        {
+            guard forgotten < limit else { return true }
+            forgotten += 1
+            ownedDepartures.removeFirst()
+            // It may have come back, and gone again later: then it waits for that.
+            guard departedOwned[first.uid] == first.time else { continue }
+            departedOwned[first.uid] = nil
+            owned[first.uid] = nil
+        }
         return false
     }
 
@@ -236,6 +267,8 @@ struct DirectoryState {
         byUID[uid] ?? byConfigHash[uid].flatMap { byUID[$0] }
     }
 
+    func livePod(uid: ObjectUID) -> Pod? { departedUIDs.contains(uid) ? nil : byUID[uid] }
+
     func container(id: ContainerID) -> PodContainer? {
         guard !id.isEmpty, let place = byContainer[id.fingerprint] else { return nil }
         let found = PodContainer(pod: place.pod, index: Int(place.index))
@@ -263,7 +296,39 @@ struct DirectoryState {
 
     func ownedUIDs(kind: String) -> [ObjectUID] {
         let kind = OwnedKind(kind)
-        return owned.filter { $0.value.kind == kind }.map(\.key)
+        return owned.filter { $0.value.kind == kind && departedOwned[$0.key] == nil }.map(\.key)
+    }
+
+    // MARK: Everything
+
+    /// What would have to be applied, in order, to an empty directory.
+    ///
+    /// - Parameter now: stands for when things came that are still there.
+    func snapshot(now: Int64) -> DirectorySnapshot {
+        var snapshot = DirectorySnapshot(time: now)
+        snapshot.owned = owned.map { uid, object in
+            DirectorySnapshot.Owned(uid: uid, object: object, departed: departedOwned[uid])
+        }
+        // What has gone waits to be forgotten in the order of time.
+        snapshot.owned.sort { $0.departed ?? now < $1.departed ?? now }
+        snapshot.namespaces = Array(namespaces.values)
+        snapshot.nodes = Array(nodes.values)
+        snapshot.pods = livePods()
+        // From the last to the first, so that each state knows what followed it.
+        var following: [ObjectUID: Pod] = [:]
+        for departure in departures.all.reversed() {
+            let uid = departure.pod.uid
+            let isEnd = departedUIDs.contains(uid) && byUID[uid] === departure.pod
+            let successor = isEnd ? nil : following[uid] ?? byUID[uid]
+            // A pod that came back after it had gone is told of as it is now.
+            if !isEnd, successor == nil || successor === departure.pod { continue }
+            snapshot.departures.append(
+                DirectorySnapshot.Departure(
+                    time: departure.time, pod: departure.pod, successor: successor))
+            following[uid] = departure.pod
+        }
+        snapshot.departures.reverse()
+        return snapshot
     }
 
     func totals(namespace: String?) -> ResourceTotals {
@@ -285,6 +350,7 @@ private struct Queue<Element> {
     private var start = 0
 
     var count: Int { elements.count - start }
+    var all: [Element] { elements[start...].compactMap { $0 } }
     var first: Element? { start < elements.count ? elements[start] : nil }
 
     mutating func append(_ element: Element) { elements.append(element) }

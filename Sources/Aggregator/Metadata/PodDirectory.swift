@@ -16,6 +16,7 @@ final class PodDirectory: Sendable {
 
     private let state: Mutex<DirectoryState>
     private let counter = Atomic<UInt64>(0)
+    private let restored = Atomic<Int64>(0)
 
     /// - Parameters:
     ///   - window: for how long departed pods stay known, milliseconds.
@@ -29,9 +30,9 @@ final class PodDirectory: Sendable {
 
     // MARK: Changing
 
-    /// Called with each change that made a difference, in order, under the lock: it must be quick and
-    /// must not ask the directory. For the durable log.
-    func setObserver(_ observer: (@Sendable (MetadataChange) -> Void)?) {
+    /// Called with each change that made a difference and its time, in order, under the lock: it must
+    /// be quick and must not ask the directory. For the durable log.
+    func setObserver(_ observer: (@Sendable (MetadataChange, Int64) -> Void)?) {
         state.withLock { $0.observer = observer }
     }
 
@@ -91,6 +92,19 @@ final class PodDirectory: Sendable {
         while state.withLock({ $0.expire(now: now, limit: Self.batchLimit) }) {}
     }
 
+    /// The time of the newest change that came from the log, milliseconds since the epoch; `nil` when
+    /// nothing did. Names are as of then until the source has answered.
+    var restoredTime: Int64? {
+        let time = restored.load(ordering: .relaxed)
+        return time > 0 ? time : nil
+    }
+
+    func noteRestored(_ time: Int64) {
+        restored.store(max(time, restored.load(ordering: .relaxed)), ordering: .relaxed)
+    }
+
+    func withState(_ body: (borrowing DirectoryState) -> Void) { state.withLock { body($0) } }
+
     // MARK: Asking
 
     /// One node's part; made at the first question, so that a reader may wait for a node.
@@ -101,6 +115,9 @@ final class PodDirectory: Sendable {
 
     /// By UID, or by the UID that a static pod has on its node.
     func pod(uid: ObjectUID) -> Pod? { state.withLock { $0.pod(uid: uid) } }
+
+    /// By UID, only while it is there.
+    func livePod(uid: ObjectUID) -> Pod? { state.withLock { $0.livePod(uid: uid) } }
 
     /// By container ID, also of an earlier run within the window.
     func container(id: ContainerID) -> PodContainer? { state.withLock { $0.container(id: id) } }

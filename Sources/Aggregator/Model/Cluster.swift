@@ -9,6 +9,7 @@ final class Cluster: Sendable {
     let podNodes = PodNodes()
     /// Ticks with every change of the subjects of any node.
     let layoutClock = LayoutClock()
+    private let interner = ModelInterner()
     private let facts: any PodFactsSource
     private let state = Mutex(State())
 
@@ -55,7 +56,7 @@ final class Cluster: Sendable {
                 guard state.nodes.count < configuration.nodes else { return nil }
                 let node = NodeModel(
                     name: name, configuration: configuration, rollUps: rollUps, podNodes: podNodes,
-                    facts: facts, layoutClock: layoutClock)
+                    facts: facts, layoutClock: layoutClock, interner: interner)
                 state.nodes[name] = NodeEntry(node: node)
                 state.sorted = nil
             }

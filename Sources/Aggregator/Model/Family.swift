@@ -105,31 +105,3 @@ extension SubjectRecord {
     /// The labels that tell this child from its siblings, in Heapster's names.
     var labels: [String: String] { subject.childLabels }
 }
-
-extension Subject {
-    /// The labels that tell a child from its siblings, in Heapster's names.
-    var childLabels: [String: String] {
-        switch kind {
-        case .filesystem: ["resource_id": filesystemResource]
-        case .blockDevice: ["resource_id": name]
-        case .networkInterface: ["interface": name]
-        case .hugePages: ["page_size": name]
-        case .accelerator:
-            [
-                "make": attributes[.make] ?? "",
-                "model": attributes[.model] ?? "",
-                "accelerator_id": attributes[.identifier] ?? "",
-            ]
-        default: [:]
-        }
-    }
-
-    private var filesystemResource: String {
-        switch attributes[.role] {
-        case "volume": "Volume:\(name)"
-        case "rootfs": "/"
-        case "logs": "logs"
-        default: name
-        }
-    }
-}

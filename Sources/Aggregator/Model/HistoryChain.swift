@@ -3,9 +3,11 @@ import Wire
 /// A run of frames that can be decoded one after the other: a base (the decoder's state before the
 /// first frame that is kept) and the encoded records since.
 ///
-/// Dropping old frames moves the base forward: they are decoded into it, and a chunk is freed when
-/// its last one was, so history needs no key frames of its own. All of it is used under the node's
-/// lock, except for reading through a `Snapshot`.
+/// The base is kept as bytes, a seventh of what a decoder takes, and there is a base in every chain.
+/// Dropping old frames moves it forward: it is made a decoder again, decodes them, and becomes bytes.
+/// That is done for many frames at once, which are then decoded at the speed of the cache, and a
+/// chunk is freed when its last frame was decoded; so history needs no key frames of its own. All of
+/// it is used under the node's lock, except for reading through a `Snapshot`.
 final class HistoryChain {
     /// The agent run whose sequence numbers these are.
     let runID: [UInt8]
@@ -13,7 +15,11 @@ final class HistoryChain {
     let number: Int
     /// Sequence of the chain's first frame, which is the chain's number on the wire.
     let firstSequence: UInt64
-    private var base: FrameDecoder
+    private let limits: WireLimits
+    /// `FrameDecoder.serialize`; empty for a decoder that saw nothing yet.
+    private var base: [UInt8] = []
+    /// Sequence of the frame after the base, the first that is kept.
+    private var nextSequence: UInt64
     private var chunks: [HistoryChunk] = []
     /// Where the first record that is not in the base begins in the first chunk.
     private var start = 0
@@ -21,20 +27,41 @@ final class HistoryChain {
     private(set) var lastStep: Int64 = .min
     private(set) var byteCount = 0
 
-    /// Chunks grow with the chain, so that a node of ten subjects does not hold what 220 need.
-    private static let chunkByteCounts = 2_048...32_768
+    /// Chunks grow with the chain, so that a node of ten subjects does not hold what 220 need. Few
+    /// different ones, so that one that was freed fits where the next is needed; each with 16 bytes
+    /// left for the allocator.
+    private static let chunkByteCounts = [1_008, 2_032, 4_080, 8_176, 16_368]
 
     init(runID: [UInt8], number: Int, firstSequence: UInt64, limits: WireLimits) {
         self.runID = runID
         self.number = number
         self.firstSequence = firstSequence
-        base = FrameDecoder(limits: limits)
+        self.limits = limits
+        nextSequence = firstSequence
     }
 
     /// Starts from a decoder's state, which the next record follows, if nothing was appended yet.
     func continueEmpty(from decoder: FrameDecoder) {
-        guard chunks.isEmpty, base.header?.sequence != decoder.header?.sequence else { return }
-        base = FrameDecoder(copying: decoder)
+        guard chunks.isEmpty, let header = decoder.header, nextSequence != header.sequence &+ 1
+        else { return }
+        keepBase(decoder)
+    }
+
+    private func keepBase(_ decoder: FrameDecoder) {
+        var bytes: [UInt8] = []
+        decoder.serialize(into: &bytes)
+        // A copy is as long as what is in it.
+        base = bytes.withUnsafeBytes { Array($0) }
+        nextSequence = decoder.header.map { $0.sequence &+ 1 } ?? firstSequence
+    }
+
+    private static func decoder(
+        _ base: [UInt8], _ limits: WireLimits
+    ) throws(WireError) -> FrameDecoder {
+        guard !base.isEmpty else { return FrameDecoder(limits: limits) }
+        return try base.withUnsafeBytes { bytes in
+            Result { () throws(WireError) in try FrameDecoder(state: bytes, limits: limits) }
+        }.get()
     }
 
     /// Step of the oldest frame that is kept.
@@ -46,8 +73,8 @@ final class HistoryChain {
         return nil
     }
 
-    /// Memory of the chunks in bytes.
-    var reservedByteCount: Int { chunks.reduce(0) { $0 + $1.capacity } }
+    /// Memory of the chunks and the base in bytes.
+    var reservedByteCount: Int { chunks.reduce(base.count) { $0 + $1.capacity } }
 
     /// Appends a frame, or a dictionary record that belongs to the next frame.
     ///
@@ -58,10 +85,9 @@ final class HistoryChain {
         if let last = chunks.last, last.freeByteCount >= needed {
             chunk = last
         } else {
-            let size = min(
-                max(byteCount / 4, Self.chunkByteCounts.lowerBound), Self.chunkByteCounts.upperBound
-            )
-            chunk = HistoryChunk(capacity: max(needed, size))
+            let wanted = max(needed, byteCount / 16)
+            let size = Self.chunkByteCounts.first { $0 >= wanted }
+            chunk = HistoryChunk(capacity: size ?? max(needed, Self.chunkByteCounts.last ?? 0))
             chunks.append(chunk)
         }
         chunk.append(type: type, step: step, payload: payload)
@@ -69,28 +95,31 @@ final class HistoryChain {
         if type == .frame { lastStep = max(lastStep, step) }
     }
 
-    /// Moves the base over the oldest frames that are older than `horizon`.
+    /// Moves the base over the oldest frames that are older than `horizon`: a few microseconds a
+    /// frame, and those of about ten frames for the way from bytes and back.
     ///
-    /// - Parameter limit: frames at most: a writer that takes one and drops two keeps up without
-    ///   ever stopping for long.
     /// - Throws: what decoding throws. It was decoded before, so this is our own error.
-    func dropFrames(before horizon: Int64, limit: Int = .max) throws(WireError) {
-        var dropped = 0
-        while let first = chunks.first, dropped < limit {
-            guard start < first.byteCount else {
-                // The chunk that is being written stays.
-                guard chunks.count > 1 else { return }
-                chunks.removeFirst()
-                start = 0
-                continue
+    func dropFrames(before horizon: Int64) throws(WireError) {
+        guard let firstStep, firstStep < horizon else { return }
+        let decoder = try Self.decoder(base, limits)
+        var (emptied, offset, dropped) = (0, start, 0)
+        chunks: for (index, chunk) in chunks.enumerated() {
+            while offset < chunk.byteCount {
+                let entry = chunk.entry(at: offset)
+                guard entry.step < horizon else { break chunks }
+                try HistoryChain.take(entry.type, entry.payload, into: decoder)
+                dropped += entry.end - offset
+                offset = entry.end
             }
-            let entry = first.entry(at: start)
-            guard entry.step < horizon else { return }
-            try HistoryChain.take(entry.type, entry.payload, into: base)
-            byteCount -= entry.end - start
-            start = entry.end
-            if entry.type == .frame { dropped += 1 }
+            // The chunk that is being written stays.
+            guard index < chunks.count - 1 else { break }
+            emptied += 1
+            offset = 0
         }
+        chunks.removeFirst(emptied)
+        start = offset
+        byteCount -= dropped
+        keepBase(decoder)
     }
 
     static func take(
@@ -109,21 +138,23 @@ final class HistoryChain {
     /// The later ones, too: a decoder passes over groups of slots, and can only follow a group that
     /// it has followed from the base.
     func slots(of places: [SubjectRecord.Place]) -> [Slot] {
-        let next = base.header.map { $0.sequence &+ 1 } ?? firstSequence
-        return places.filter { $0.lastSequence >= next }.map(\.slot)
+        places.filter { $0.lastSequence >= nextSequence }.map(\.slot)
     }
 
-    /// What a reader needs, taken under the node's lock and used without it.
+    /// What a reader needs, taken under the node's lock and used without it. Copies nothing but
+    /// references.
     func snapshot(wanting slots: [Slot]) -> Snapshot {
         Snapshot(
-            firstSequence: firstSequence, decoder: FrameDecoder(copying: base, wanting: slots),
-            start: start, parts: chunks.map { ($0, $0.byteCount) })
+            firstSequence: firstSequence, slots: slots, limits: limits, base: base, start: start,
+            parts: chunks.map { ($0, $0.byteCount) })
     }
 
     struct Snapshot {
         /// Sequence of the chain's first frame.
         let firstSequence: UInt64
-        let decoder: FrameDecoder
+        fileprivate let slots: [Slot]
+        fileprivate let limits: WireLimits
+        fileprivate let base: [UInt8]
         fileprivate let start: Int
         fileprivate let parts: [(chunk: HistoryChunk, byteCount: Int)]
 
@@ -135,6 +166,8 @@ final class HistoryChain {
             changed: (Slot, UInt64) -> Bool,
             frame: (FrameHeader, FrameDecoder) -> Bool
         ) throws(WireError) {
+            let decoder = FrameDecoder(
+                copying: try HistoryChain.decoder(base, limits), wanting: slots)
             var offset = start
             for part in parts {
                 while offset < part.byteCount {

@@ -45,7 +45,7 @@ struct LatestReader {
             $0.chain == chain.history.number && $0.lastSequence == .max
         }
         guard let place, let row = chain.decoder.row(of: place.slot) else { return nil }
-        let plan = Rates.Plan(record.schema)
+        let plan = record.schema.plan
         if Rates.counter(of: metric) != nil {
             guard record.readings === chain.readings,
                 let index = plan.counters.firstIndex(where: { $0.column == term.column })

@@ -52,10 +52,11 @@ struct LiveRows {
 struct LiveLayout {
     struct Item {
         let slot: Slot
-        let subject: Subject
-        let schema: Schema
-        /// Metrics of the places of `LiveRows.rate`.
-        let rates: [MetricID]
+        /// The slot of what it belongs to, in this layout.
+        let parent: Slot?
+        let subject: SubjectIdentity
+        /// Its rates are in the order of the places of `LiveRows.rate`.
+        let schema: SharedSchema
     }
 
     /// The same layout has the same number, and another a larger one.
@@ -71,12 +72,13 @@ extension NodeModel {
         read { state in
             guard let chain = state.live else { return nil }
             var items: [LiveLayout.Item] = []
+            var slots: [ObjectIdentifier: Slot] = [:]
+            chain.forEachLive { slot, record in slots[ObjectIdentifier(record)] = slot }
             chain.forEachLive { slot, record in
-                let rates = Rates.pairs.filter { record.schema.column(of: $0.counter) != nil }
                 items.append(
                     LiveLayout.Item(
-                        slot: slot, subject: record.subject, schema: record.schema,
-                        rates: rates.map(\.rate)))
+                        slot: slot, parent: record.parent.flatMap { slots[ObjectIdentifier($0)] },
+                        subject: record.subject, schema: record.schema))
             }
             return LiveLayout(
                 generation: chain.generation, items: items,

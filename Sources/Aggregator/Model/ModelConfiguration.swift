@@ -12,6 +12,10 @@ struct ModelConfiguration: Sendable {
     /// Nodes that may be known at once.
     var nodes = 20_000
 
+    /// Milliseconds between two looks at what is too old, which is kept so much longer: a minute, or
+    /// a dozen cycles where those are long, for each look costs as much as about twenty frames.
+    var trimInterval: Int64 { max(1, min(max(60_000, 12 &* resolution), window / 8)) }
+
     /// How far a frame may lie in the future, milliseconds: clocks differ, and one node's wrong one
     /// must not hide the others.
     var clockTolerance: Int64 { max(60_000, 3 &* resolution) }

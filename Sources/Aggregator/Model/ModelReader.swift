@@ -9,7 +9,7 @@ struct ModelReader: Sendable {
     var custom: CustomMetrics?
 
     /// A container's name in its pod; its ID while that is not known.
-    func name(of container: Subject) -> String {
+    func name(of container: SubjectIdentity) -> String {
         names.containerName(podUID: container.podUID, containerID: container.containerID)
             ?? container.containerID
     }
@@ -210,7 +210,7 @@ struct ModelReader: Sendable {
     }
 
     /// Whether a subject is the entity itself.
-    func matches(_ subject: Subject, _ entity: Entity, _ uids: Set<String>) -> Bool {
+    func matches(_ subject: SubjectIdentity, _ entity: Entity, _ uids: Set<String>) -> Bool {
         switch entity {
         case .cluster, .namespace: false
         case .node: subject.kind == .node
@@ -230,11 +230,6 @@ struct ModelReader: Sendable {
         default: []
         }
     }
-}
-
-extension Subject {
-    /// The pause container that holds a pod's namespaces: not one of the pod's own containers.
-    var isSandbox: Bool { attributes[.sandbox] == "sandbox" }
 }
 
 extension Entity {

@@ -18,7 +18,7 @@ struct NodeCycle {
     /// By the chain's pods: index into `namespaces`, -1 while the pod's is not known.
     private var pods: [Int32] = []
     /// By the chain's pods: what their specifications add, as of when they were first known.
-    private var facts: [RollUpRow] = []
+    private var facts: [PodAmounts] = []
     /// Those of this node's pods; the first stands for the unknown one.
     private var namespaces: [RollUpSeries] = []
     private var namespaceNumbers: [String: Int32] = [:]
@@ -83,7 +83,7 @@ struct NodeCycle {
     private mutating func follow(_ chain: OpenChain) {
         chainNumber = chain.history.number
         pods = [Int32](repeating: -1, count: chain.pods.count)
-        facts = [RollUpRow](repeating: RollUpRow(), count: chain.pods.count)
+        facts = [PodAmounts](repeating: PodAmounts(), count: chain.pods.count)
         namespaces = [rollUps.series(of: unknownNamespace)]
         namespaceNumbers = [:]
     }
@@ -92,7 +92,7 @@ struct NodeCycle {
         for index in pods.indices where pods[index] < 0 {
             guard let found = source.facts(uid: chain.pods[index].subject.podUID) else { continue }
             let name = found.namespace
-            facts[index] = RollUps.row(found)
+            facts[index] = PodAmounts(found)
             let number = namespaceNumbers[name] ?? Int32(namespaces.count)
             if Int(number) == namespaces.count {
                 namespaces.append(rollUps.series(of: name))
@@ -108,9 +108,33 @@ struct NodeCycle {
             for index in pods.indices {
                 let namespace = max(0, Int(pods[index]))
                 rows[namespace].add(sums[index].own, else: sums[index].parts)
-                rows[namespace].add(facts[index], else: RollUpRow())
+                facts[index].add(to: &rows[namespace])
             }
             rollUps.add(cycle: cycle, namespaces, UnsafeBufferPointer(rows))
+        }
+    }
+}
+
+/// What a pod's specification adds to the roll-ups: the last of `RollUps.metrics`.
+struct PodAmounts {
+    private var values = InlineArray<4, Double>(repeating: 0)
+    private var isKnown = false
+
+    /// Of a pod that nobody knows: adds nothing.
+    init() {}
+
+    init(_ facts: PodFacts) {
+        values = [
+            Double(facts.cpuRequestMillicores), Double(facts.cpuLimitMillicores),
+            Double(facts.memoryRequestBytes), Double(facts.memoryLimitBytes),
+        ]
+        isKnown = true
+    }
+
+    func add(to row: inout RollUpRow) {
+        guard isKnown else { return }
+        for index in 0..<values.count {
+            row.add(values[index], at: RollUps.firstOfFacts + index)
         }
     }
 }

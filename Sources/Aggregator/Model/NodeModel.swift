@@ -23,13 +23,13 @@ final class NodeModel: @unchecked Sendable {
 
     init(
         name: String, configuration: ModelConfiguration, rollUps: RollUps, podNodes: PodNodes,
-        facts: any PodFactsSource, layoutClock: LayoutClock
+        facts: any PodFactsSource, layoutClock: LayoutClock, interner: ModelInterner
     ) {
         self.name = name
         self.configuration = configuration
         self.podNodes = podNodes
         self.layoutClock = layoutClock
-        state = State(cycle: NodeCycle(rollUps: rollUps, facts: facts))
+        state = State(cycle: NodeCycle(rollUps: rollUps, facts: facts), interner: interner)
         // Nodes that begin together need not trim together.
         state.trimPhase = Int64(truncatingIfNeeded: UInt64(bitPattern: Int64(name.hashValue)) >> 1)
     }
@@ -53,7 +53,7 @@ final class NodeModel: @unchecked Sendable {
         var pending: [PendingChanges] = []
         var counters = Counters()
         var cycle: NodeCycle
-        var attributes = AttributeInterner()
+        let interner: ModelInterner
         /// The time, in trim intervals, of the last trim.
         var lastTrim: Int64 = .min
         var trimPhase: Int64 = 0
@@ -200,7 +200,6 @@ final class NodeModel: @unchecked Sendable {
             state.cycle.close(
                 cycle, header, chain, resolution: configuration.resolution, isSummed: isPlausible)
         }
-        try chain.history.dropFrames(before: step &- configuration.window, limit: 2)
         let gone = try state.trim(now: step, configuration)
         podNodes.remove(gone, from: self)
     }
@@ -315,24 +314,24 @@ extension NodeModel.State {
         case .remove(let slot):
             chain.clear(slot)
             return nil
-        case .add(let slot, let number, var subject):
-            let schema = chain.decoder.layout.schema(number) ?? Schema([])
+        case .add(let slot, let number, let subject):
+            let schema = chain.schema(number, interner)
             let parent = subject.parent.flatMap { chain.record(in: $0) }
-            subject.attributes = attributes.shared(subject, with: parent)
-            let record = records.record(of: subject, schema: schema, parent: parent)
+            let record = records.record(
+                of: interner.identity(of: subject), schema: schema, parent: parent)
             chain.place(record, in: slot, schema: number)
             return subject.attributes[.podUID]
         }
     }
 
     /// Forgets what is older than the window. About once a minute of frames: it looks at every
-    /// subject.
+    /// subject, and moves the bases of the histories.
     ///
     /// - Returns: UIDs of pods of which nothing is left.
     mutating func trim(
         now: Int64, _ configuration: ModelConfiguration
     ) throws(WireError) -> [String] {
-        let interval = max(1, min(60_000, configuration.window / 10))
+        let interval = configuration.trimInterval
         let time = (now &+ trimPhase % interval) / interval
         guard time > lastTrim else { return [] }
         lastTrim = time
@@ -353,11 +352,11 @@ extension NodeModel.State {
             record.lastStep < horizon && !kept.contains(ObjectIdentifier(record))
         }
         guard !gone.isEmpty else { return [] }
-        let candidates = Set(gone.compactMap { $0.subject.attributes[.podUID] })
+        let candidates = Set(gone.compactMap { $0.subject[.podUID] })
         guard !candidates.isEmpty else { return [] }
         var left = candidates
         records.visit { record in
-            if let uid = record.subject.attributes[.podUID] { left.remove(uid) }
+            if let uid = record.subject[.podUID] { left.remove(uid) }
         }
         return Array(left)
     }

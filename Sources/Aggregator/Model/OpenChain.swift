@@ -10,7 +10,9 @@ final class OpenChain {
     var nextSequence: UInt64
     let readings = RateTable()
     private(set) var plans: [Rates.Plan] = []
-    private var planNumbers: [SchemaNumber: Int] = [:]
+    private var schemas: [SharedSchema] = []
+    /// By schema number: index into `plans` and `schemas`, -1 for one that no subject had yet.
+    private var planIndices: [Int32] = []
     /// By slot.
     private var occupants: [Occupant?] = []
     private var isOutdated = true
@@ -21,17 +23,17 @@ final class OpenChain {
 
     /// What a frame's row is and where its figures go: all that the ingest path needs, side by side.
     struct LiveRow {
+        /// When the subject started, milliseconds since the epoch, 0 if unknown.
+        let start: Int64
         let slot: Slot
         /// Index into `plans`.
-        let plan: Int32
+        let plan: UInt16
+        /// The pod itself, not a part of it.
+        let isPod: Bool
         /// Of the subject's part of `readings`.
         let offset: Int32
         /// Index into `pods`, -1 for what is in none.
         let pod: Int32
-        /// The pod itself, not a part of it.
-        let isPod: Bool
-        /// When the subject started, milliseconds since the epoch, 0 if unknown.
-        let start: Int64
     }
 
     private let layoutClock: LayoutClock
@@ -80,16 +82,16 @@ final class OpenChain {
         occupants.lazy.compactMap { $0?.record }
     }
 
+    /// - Precondition: `schema(_:_:)` was asked for the schema.
     func place(_ record: SubjectRecord, in slot: Slot, schema: SchemaNumber) {
         while occupants.count <= Int(slot) { occupants.append(nil) }
-        let plan = plan(of: schema, record.schema)
-        let counters = plans[plan].counters.count
+        let plan = planIndices[Int(schema)]
+        let counters = plans[Int(plan)].counters.count
         let offset = readings.take(counters: counters)
         if let before = record.readings {
             readings.copy(from: before, record.readingsOffset, to: offset, counters: counters)
         }
-        occupants[Int(slot)] = Occupant(
-            record: record, plan: Int32(plan), offset: Int32(offset))
+        occupants[Int(slot)] = Occupant(record: record, plan: plan, offset: Int32(offset))
         record.enter(
             chain: history.number, slot: slot, firstSequence: nextSequence, readings: readings,
             offset: offset)
@@ -97,11 +99,21 @@ final class OpenChain {
         generation = layoutClock.tick()
     }
 
-    private func plan(of number: SchemaNumber, _ schema: Schema) -> Int {
-        if let plan = planNumbers[number] { return plan }
-        plans.append(Rates.Plan(schema))
-        planNumbers[number] = plans.count - 1
-        return plans.count - 1
+    /// The dictionary's schema of that number, the one object that stands for it everywhere.
+    ///
+    /// - Precondition: the decoder knows it.
+    func schema(_ number: SchemaNumber, _ interner: ModelInterner) -> SharedSchema {
+        while planIndices.count <= Int(number) { planIndices.append(-1) }
+        let known = planIndices[Int(number)]
+        if known >= 0 { return schemas[Int(known)] }
+        guard let schema = decoder.layout.schema(number) else {
+            preconditionFailure("schema \(number) is not defined")
+        }
+        let shared = interner.schema(schema)
+        planIndices[Int(number)] = Int32(plans.count)
+        plans.append(shared.plan)
+        schemas.append(shared)
+        return shared
     }
 
     func clear(_ slot: Slot) {
@@ -125,8 +137,10 @@ final class OpenChain {
     func update() -> Bool {
         guard isOutdated else { return false }
         isOutdated = false
-        rows.removeAll(keepingCapacity: true)
-        pods.removeAll(keepingCapacity: true)
+        // Exactly as much as it takes: there is one of them per node.
+        rows = []
+        rows.reserveCapacity(occupants.count { $0 != nil })
+        pods = []
         var podIndices: [ObjectIdentifier: Int32] = [:]
         for (slot, occupant) in occupants.enumerated() {
             guard let occupant else { continue }
@@ -141,9 +155,9 @@ final class OpenChain {
             }
             rows.append(
                 LiveRow(
-                    slot: Slot(slot), plan: occupant.plan, offset: occupant.offset, pod: podIndex,
-                    isPod: occupant.record === pod,
-                    start: occupant.record.subject.startTimeMilliseconds))
+                    start: occupant.record.subject.startTimeMilliseconds, slot: Slot(slot),
+                    plan: UInt16(occupant.plan), isPod: occupant.record === pod,
+                    offset: occupant.offset, pod: podIndex))
         }
         return true
     }

@@ -50,7 +50,7 @@ final class RateTable {
 
     private func grow(by width: Int) -> Int {
         if end + width > capacity {
-            let bigger = max(end + width, capacity + capacity / 2)
+            let bigger = max(end + width, capacity + capacity / 8)
             let memory = UnsafeMutablePointer<Int64>.allocate(capacity: bigger)
             memory.update(from: base, count: end)
             base.deallocate()

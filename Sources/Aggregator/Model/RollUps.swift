@@ -16,17 +16,7 @@ final class RollUps: Sendable {
     ]
 
     /// Where the specifications' figures begin.
-    private static let firstOfFacts = metrics.count - 4
-
-    /// What a pod's specification adds.
-    static func row(_ facts: PodFacts) -> RollUpRow {
-        var row = RollUpRow()
-        row.add(Double(facts.cpuRequestMillicores), at: firstOfFacts)
-        row.add(Double(facts.cpuLimitMillicores), at: firstOfFacts + 1)
-        row.add(Double(facts.memoryRequestBytes), at: firstOfFacts + 2)
-        row.add(Double(facts.memoryLimitBytes), at: firstOfFacts + 3)
-        return row
-    }
+    static let firstOfFacts = metrics.count - 4
 
     private let configuration: ModelConfiguration
     private let state: Mutex<State>

@@ -5,8 +5,8 @@ import Wire
 ///
 /// There is one per subject of the cluster, a million of them, so it holds nothing twice.
 final class SubjectRecord {
-    let subject: Subject
-    let schema: Schema
+    let subject: SubjectIdentity
+    let schema: SharedSchema
     let parent: SubjectRecord?
     /// Step of the newest frame in which it was, milliseconds; `Int64.min` before the first. As of
     /// the time it last left a slot; while it is in one, the chain knows.
@@ -14,35 +14,48 @@ final class SubjectRecord {
     /// The table with the newest readings of its counters, and where they are there.
     private(set) var readings: RateTable?
     private(set) var readingsOffset = 0
-    /// The next record in `SubjectRecords` with the same hash.
+    /// The next record in `SubjectRecords` whose hash ends alike.
     fileprivate var next: SubjectRecord?
+    fileprivate var hash: UInt32 = 0
 
     /// Almost all have had one place only.
-    private var firstPlace: Place?
+    private var firstPlace = Place.none
     private var morePlaces: [Place] = []
 
     /// A slot of a chain, from one frame on until it is removed.
     struct Place {
-        let chain: Int
+        private let chain32: Int32
         let slot: Slot
         let firstSequence: UInt64
         var lastSequence: UInt64 = .max
+
+        init(chain: Int, slot: Slot, firstSequence: UInt64) {
+            chain32 = Int32(truncatingIfNeeded: chain)
+            self.slot = slot
+            self.firstSequence = firstSequence
+        }
+
+        var chain: Int { Int(chain32) }
+
+        /// Stands for no place: chains count from 0.
+        fileprivate static let none = Place(chain: -1, slot: 0, firstSequence: 0)
+        fileprivate var isNone: Bool { chain32 < 0 }
     }
 
-    init(subject: Subject, schema: Schema, parent: SubjectRecord?) {
+    init(subject: SubjectIdentity, schema: SharedSchema, parent: SubjectRecord?) {
         self.subject = subject
         self.schema = schema
         self.parent = parent
     }
 
     /// Where it is in the history.
-    var places: [Place] { firstPlace.map { [$0] + morePlaces } ?? [] }
+    var places: [Place] { firstPlace.isNone ? [] : [firstPlace] + morePlaces }
 
     func enter(
         chain: Int, slot: Slot, firstSequence: UInt64, readings: RateTable, offset: Int
     ) {
         let place = Place(chain: chain, slot: slot, firstSequence: firstSequence)
-        if firstPlace == nil { firstPlace = place } else { morePlaces.append(place) }
+        if firstPlace.isNone { firstPlace = place } else { morePlaces.append(place) }
         self.readings = readings
         readingsOffset = offset
     }
@@ -53,8 +66,8 @@ final class SubjectRecord {
         let isPlace = { (place: Place) in place.chain == chain && place.slot == slot }
         if let index = morePlaces.lastIndex(where: isPlace) {
             morePlaces[index].lastSequence = lastSequence
-        } else if let place = firstPlace, isPlace(place) {
-            firstPlace?.lastSequence = lastSequence
+        } else if isPlace(firstPlace) {
+            firstPlace.lastSequence = lastSequence
         }
     }
 
@@ -72,8 +85,8 @@ final class SubjectRecord {
 
     func forget(chain: Int) {
         morePlaces.removeAll { $0.chain == chain }
-        if firstPlace?.chain == chain {
-            firstPlace = morePlaces.isEmpty ? nil : morePlaces.removeFirst()
+        if firstPlace.chain == chain {
+            firstPlace = morePlaces.isEmpty ? .none : morePlaces.removeFirst()
         }
     }
 
@@ -81,52 +94,67 @@ final class SubjectRecord {
     var pod: SubjectRecord? { subject.kind == .pod ? self : parent?.pod }
 
     /// What makes it the same subject: everything that the dictionary says, and whose it is.
-    fileprivate func isSame(_ subject: Subject, _ schema: Schema, _ parent: SubjectRecord?) -> Bool
-    {
-        self.subject.kind == subject.kind && self.parent === parent
-            && self.subject.startTimeMilliseconds == subject.startTimeMilliseconds
-            && self.subject.attributes == subject.attributes && self.schema == schema
+    fileprivate func isSame(
+        _ subject: SubjectIdentity, _ schema: SharedSchema, _ parent: SubjectRecord?
+    ) -> Bool {
+        self.parent === parent && self.subject == subject
+            && (self.schema === schema || self.schema.schema == schema.schema)
     }
 
     fileprivate static func hash(
-        _ subject: Subject, _ schema: Schema, _ parent: SubjectRecord?
-    ) -> Int {
+        _ subject: SubjectIdentity, _ parent: SubjectRecord?
+    ) -> UInt32 {
         var hasher = Hasher()
-        hasher.combine(subject.kind)
+        hasher.combine(subject)
         hasher.combine(parent.map { ObjectIdentifier($0) })
-        hasher.combine(subject.startTimeMilliseconds)
-        hasher.combine(subject.attributes)
-        hasher.combine(schema.fields.count)
-        return hasher.finalize()
+        return UInt32(truncatingIfNeeded: hasher.finalize())
     }
 }
 
 /// A node's subjects, found by what they are.
 struct SubjectRecords {
-    /// The first of each chain of records with the same hash.
-    private var heads: [Int: SubjectRecord] = [:]
+    /// The first of each chain of records whose hash ends in the same bits; a power of two of them,
+    /// about as many as there are records.
+    private var heads: [SubjectRecord?] = [nil]
     private(set) var count = 0
 
     /// The record of this subject, made if it is not there.
     mutating func record(
-        of subject: Subject, schema: Schema, parent: SubjectRecord?
+        of subject: SubjectIdentity, schema: SharedSchema, parent: SubjectRecord?
     ) -> SubjectRecord {
-        let hash = SubjectRecord.hash(subject, schema, parent)
-        var candidate = heads[hash]
+        let hash = SubjectRecord.hash(subject, parent)
+        var candidate = heads[place(of: hash)]
         while let record = candidate {
-            if record.isSame(subject, schema, parent) { return record }
+            if record.hash == hash, record.isSame(subject, schema, parent) { return record }
             candidate = record.next
         }
+        if count >= heads.count { spread(over: 2 * heads.count) }
         let record = SubjectRecord(subject: subject, schema: schema, parent: parent)
-        record.next = heads[hash]
-        heads[hash] = record
+        record.hash = hash
+        insert(record)
         count += 1
         return record
     }
 
+    private func place(of hash: UInt32) -> Int { Int(hash) & (heads.count - 1) }
+
+    private mutating func insert(_ record: SubjectRecord) {
+        let place = place(of: record.hash)
+        record.next = heads[place]
+        heads[place] = record
+    }
+
+    /// Puts all records over so many heads, a power of two.
+    private mutating func spread(over headCount: Int) {
+        var records: [SubjectRecord] = []
+        visit { records.append($0) }
+        heads = [SubjectRecord?](repeating: nil, count: headCount)
+        for record in records { insert(record) }
+    }
+
     func visit(_ body: (SubjectRecord) -> Void) {
-        for head in heads.values {
-            var next: SubjectRecord? = head
+        for head in heads {
+            var next = head
             while let record = next {
                 body(record)
                 next = record.next
@@ -145,19 +173,13 @@ struct SubjectRecords {
         let gone = filter(isGone)
         guard !gone.isEmpty else { return [] }
         let identities = Set(gone.map { ObjectIdentifier($0) })
-        for (hash, head) in heads {
-            var kept: SubjectRecord?
-            var next: SubjectRecord? = head
-            while let record = next {
-                next = record.next
-                record.next = nil
-                guard !identities.contains(ObjectIdentifier(record)) else { continue }
-                record.next = kept
-                kept = record
-            }
-            heads[hash] = kept
-        }
-        count -= gone.count
+        let kept = filter { !identities.contains(ObjectIdentifier($0)) }
+        for record in gone { record.next = nil }
+        count = kept.count
+        var headCount = heads.count
+        while headCount > 1, headCount / 4 >= count { headCount /= 2 }
+        heads = [SubjectRecord?](repeating: nil, count: headCount)
+        for record in kept { insert(record) }
         return gone
     }
 }

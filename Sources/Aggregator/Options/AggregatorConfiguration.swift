@@ -3,14 +3,18 @@ import Wire
 /// Every flag of the aggregator: one file for each area beside this one.
 struct AggregatorConfiguration: Sendable {
     let source: SourceFlags
+    let labels: LabelFlags
     let listen: ListenFlags
     let model: ModelFlags
     let ingest: IngestFlags
+    let identity: AgentIdentityFlags
     let api: APIFlags
     let logLevel: Diagnostics.Level
 
     static let flags: [Flag] =
-        SourceFlags.flags + ListenFlags.flags + ModelFlags.flags + IngestFlags.flags
+        SourceFlags.flags + LabelFlags.flags + ListenFlags.flags + ModelFlags.flags
+        + IngestFlags.flags
+        + AgentIdentityFlags.flags
         + APIFlags.flags + [
             Flag("log-level", "LEVEL", default: "info", "debug, info, warning or error.")
         ]
@@ -28,10 +32,13 @@ struct AggregatorConfiguration: Sendable {
     init(_ commandLine: CommandLine) throws(UsageError) {
         var line = commandLine
         source = SourceFlags(&line)
+        labels = LabelFlags(&line, hostIDAnnotation: source.options?.hostIDAnnotation)
         listen = ListenFlags(&line)
         model = ModelFlags(&line)
         ingest = IngestFlags(
             &line, address: listen.ingest, resolution: model.model.resolution)
+        identity = AgentIdentityFlags(
+            &line, source: source, ingest: ingest.ingest, address: listen.ingest)
         api = APIFlags(&line, address: listen.api, apiserver: source.access)
         logLevel = Self.logLevel(&line)
         guard line.problems.isEmpty else { throw UsageError(problems: line.problems) }

@@ -18,6 +18,12 @@ struct SourceFlags: Sendable {
         return nil
     }
 
+    /// What `--source` says; `nil` without an apiserver.
+    var options: SourceOptions? {
+        if case .kubernetes(let options, _) = source { return options }
+        return nil
+    }
+
     static let flags: [Flag] = [
         Flag(
             "source", "SOURCE", default: "none",

@@ -50,10 +50,27 @@ struct ChangeFlags: BitwiseCopyable {
 /// What both ends have learnt about a group of slots since the last key frame.
 struct GroupState: BitwiseCopyable {
     /// Running means for the distances between exceptions.
-    private var steady = 2 * 32
-    private var silent = 4 * 32
+    private(set) var steady = 2 * 32
+    private(set) var silent = 4 * 32
     /// Of the number of bits that the group takes.
     var length = SeriesState()
+
+    /// Bits that hold either mean.
+    static let meanBits = 11
+
+    init() {}
+
+    /// A state of its parts; `nil` where no frames could have led to it.
+    init?(steady: Int, silent: Int, length: SeriesState) {
+        let means = 0...LogarithmicMean.logarithmMax
+        guard means.contains(steady), means.contains(silent) else { return nil }
+        (self.steady, self.silent, self.length) = (steady, silent, length)
+    }
+
+    /// Nothing was learnt.
+    var isInitial: Bool {
+        steady == GroupState().steady && silent == GroupState().silent && length.isEmpty
+    }
 
     var steadyParameter: Int { LogarithmicMean.parameter(steady) }
     var silentParameter: Int { LogarithmicMean.parameter(silent) }

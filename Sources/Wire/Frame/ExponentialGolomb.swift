@@ -63,6 +63,9 @@ enum ExponentialGolomb {
 
 /// A running mean of 32 * log2(z + 1), from which comes the parameter for the next z.
 struct LogarithmicMean {
+    /// The logarithm of the greatest numbers.
+    static let logarithmMax = 48 * 32
+
     /// 32 * log2(z + 1), by straight lines between powers of two and no more than for 2^48 - 1:
     /// 0...1536.
     @inline(__always)

@@ -125,7 +125,7 @@ struct FlagReader {
 
     /// A bit of the payload for each one of the mask.
     @inline(__always)
-    private static func spread(over mask: UInt64, _ reader: inout BitReader) -> UInt64 {
+    static func spread(over mask: UInt64, _ reader: inout BitReader) -> UInt64 {
         var bits = reader.longBits(mask.nonzeroBitCount)
         var rest = mask
         var flags: UInt64 = 0

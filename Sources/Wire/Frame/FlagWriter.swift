@@ -102,7 +102,7 @@ struct FlagWriter {
 
     /// The bits of a word that are in the mask, side by side.
     @inline(__always)
-    private static func gather(_ flags: UInt64, over mask: UInt64, _ writer: inout BitWriter) {
+    static func gather(_ flags: UInt64, over mask: UInt64, _ writer: inout BitWriter) {
         var rest = mask
         var bits: UInt64 = 0
         var count: UInt64 = 0

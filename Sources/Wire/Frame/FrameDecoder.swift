@@ -15,8 +15,8 @@ public final class FrameDecoder {
     /// A decode threw, and no key frame came since (or none came at all).
     public private(set) var isStale = true
 
-    private var state: FrameState
-    private let isSelective: Bool
+    var state: FrameState
+    let isSelective: Bool
     /// By group of slots; only a selective decoder asks.
     private var groups = FramePlane(zero: GroupReader.Interest())
     /// Slots with values of the last frame or an earlier one.
@@ -48,6 +48,22 @@ public final class FrameDecoder {
     }
 
     public var layout: FrameLayout { state.layout }
+
+    /// The header of a serialised state's last frame.
+    func restore(_ header: FrameHeader, intervalMilliseconds: Int64) {
+        self.header = header
+        var context = FrameHeader.Context(header, after: nil)
+        context.intervalMilliseconds = intervalMilliseconds
+        state.context = context
+    }
+
+    /// The layout of a serialised state is there, and its values unless it was stale.
+    func restoreSubjects(isStale: Bool) {
+        hasFrame.grow(to: layout.slotEnd)
+        groups.grow(to: layout.slotEnd / LiveRow.groupSlots + 1)
+        for slot in layout.liveSlots { hasFrame.base[Int(slot)] = !state.isNew(slot) }
+        self.isStale = isStale
+    }
 
     /// Takes a change of the dictionary, or throws and stays as it was. Rows that were handed out
     /// before are void.

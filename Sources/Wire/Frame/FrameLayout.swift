@@ -75,6 +75,11 @@ public struct FrameLayout: Sendable {
         Int(number) < schemas.count ? schemas[Int(number)] : nil
     }
 
+    /// Bytes of a live subject's attributes, 0 for a free slot.
+    func attributeBytes(of slot: Slot) -> Int {
+        row(of: slot) == nil ? 0 : Int(attributeBytes[Int(slot)])
+    }
+
     /// The schema of a live subject.
     public func schema(of slot: Slot) -> Schema? { row(of: slot).flatMap { schema($0.schema) } }
 
@@ -148,17 +153,24 @@ public struct FrameLayout: Sendable {
     private mutating func add(
         _ slot: Slot, _ number: SchemaNumber, _ subject: Subject
     ) throws(WireError) -> Effect {
-        guard let schema = schema(number) else { throw .unknownSchema(number) }
-        guard row(of: slot) == nil else { throw .slotInUse(slot) }
-        try check("slot", Int(slot), below: limits.subjects)
-        let count = schema.fields.count
-        try check("values of a frame", valueCount + count, below: limits.valuesPerFrame + 1)
         try check("attributes", subject.attributes.count, below: limits.attributesPerSubject + 1)
         var bytes = 0
         for text in subject.attributes.values {
             try check("attribute bytes", text.utf8.count, below: limits.attributeBytes + 1)
             bytes += text.utf8.count
         }
+        return .added(slot, try add(slot, number, attributeBytes: bytes))
+    }
+
+    /// Adds a subject of which only the length of its attributes is known.
+    mutating func add(
+        _ slot: Slot, _ number: SchemaNumber, attributeBytes bytes: Int
+    ) throws(WireError) -> Row {
+        guard let schema = schema(number) else { throw .unknownSchema(number) }
+        guard row(of: slot) == nil else { throw .slotInUse(slot) }
+        try check("slot", Int(slot), below: limits.subjects)
+        let count = schema.fields.count
+        try check("values of a frame", valueCount + count, below: limits.valuesPerFrame + 1)
         try check("dictionary bytes", dictionaryBytes + bytes, below: limits.dictionaryBytes + 1)
 
         while rows.count <= Int(slot) {
@@ -171,7 +183,7 @@ public struct FrameLayout: Sendable {
         valueCount += count
         subjectCount += 1
         dictionaryBytes += bytes
-        return .added(slot, row)
+        return row
     }
 
     private mutating func remove(_ slot: Slot) throws(WireError) -> Effect {

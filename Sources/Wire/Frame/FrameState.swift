@@ -90,21 +90,48 @@ struct FrameState: ~Copyable {
             plans[Int(number)] = SchemaPlan(schema)
             differences.grow(to: schema.fields.count)
         case .added(let slot, let row):
-            values.grow(to: layout.valueCapacity)
-            series.grow(to: layout.valueCapacity)
-            flags.grow(to: layout.wordCapacity)
-            groups.grow(to: Int(slot) / LiveRow.groupSlots + 1)
-            clear(row.offset, row.count, row.firstWord, row.wordCount)
-            while isNew.count <= Int(slot) { isNew.append(false) }
-            isNew[Int(slot)] = true
-            newCount += 1
-            isLiveOutdated = true
+            begin(slot, row)
         case .removed(let slot, _):
             if isNew[Int(slot)] { newCount -= 1 }
             isNew[Int(slot)] = false
             isLiveOutdated = true
         }
         return effect
+    }
+
+    /// Makes room for a subject that was added.
+    private mutating func begin(_ slot: Slot, _ row: FrameLayout.Row) {
+        values.grow(to: layout.valueCapacity)
+        series.grow(to: layout.valueCapacity)
+        flags.grow(to: layout.wordCapacity)
+        groups.grow(to: Int(slot) / LiveRow.groupSlots + 1)
+        clear(row.offset, row.count, row.firstWord, row.wordCount)
+        while isNew.count <= Int(slot) { isNew.append(false) }
+        isNew[Int(slot)] = true
+        newCount += 1
+        isLiveOutdated = true
+    }
+
+    /// Whether a live subject has had no frame yet.
+    func isNew(_ slot: Slot) -> Bool { isNew[Int(slot)] }
+
+    /// Frames since the flags' memory was turned.
+    var phase: Int { frameIndex % ChangeFlags.memoryFrames }
+
+    /// Adds a subject of a serialised state; its values follow unless it is new.
+    mutating func restore(
+        _ slot: Slot, _ schema: SchemaNumber, attributeBytes: Int, isNew: Bool
+    ) throws(WireError) {
+        begin(slot, try layout.add(slot, schema, attributeBytes: attributeBytes))
+        guard !isNew else { return }
+        self.isNew[Int(slot)] = false
+        newCount -= 1
+    }
+
+    /// Restores what is not about subjects.
+    mutating func restore(phase: Int, groupCount: Int) {
+        frameIndex = phase
+        groups.grow(to: groupCount)
     }
 
     /// Packs the layout if much of it is unused, and says what moved.

@@ -14,6 +14,24 @@ struct SeriesState {
 
     init() { rawValue = 0 }
 
+    /// A state of its parts; `nil` where no changes could have led to it.
+    ///
+    /// - Parameter centred: `nil` before the second change.
+    init?(plain: Int, centred: Int?, middle: Int64) {
+        let means = 1...1 + LogarithmicMean.logarithmMax
+        guard means.contains(plain), means.contains(centred ?? plain),
+            (-Self.middleLimit...Self.middleLimit).contains(middle)
+        else { return nil }
+        rawValue = 0
+        store(plain: plain, centred: centred ?? Self.unknown, middle: middle)
+    }
+
+    var isEmpty: Bool { rawValue == 0 }
+    var plain: Int { Int(truncatingIfNeeded: rawValue & 0xFFF) }
+    var centred: Int { Int(truncatingIfNeeded: rawValue &>> 12 & 0xFFF) }
+    var isCentredKnown: Bool { centred != Self.unknown }
+    var middle: Int64 { Int64(bitPattern: rawValue) &>> 24 }
+
     /// Distance between the two means from which on a change is coded less `middle`.
     private static let margin = 8
     private static let unknown = 4_095
@@ -158,8 +176,9 @@ extension SeriesState {
         writer.appendLong(folded, count: count)
     }
 
+    /// Reads what `writeEscape` wrote, but for the prefix.
     @inline(never)
-    private static func readLong(
+    static func readLong(
         _ start: BitReader
     ) -> (change: Int64, isRaw: Bool, reader: BitReader) {
         var reader = start

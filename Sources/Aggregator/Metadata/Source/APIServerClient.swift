@@ -9,9 +9,21 @@ final class APIServerClient: Sendable {
         /// Empty for the core group.
         let group: String
         let resource: String
+
+        /// What a role must say to allow it, as YAML in one line.
+        var rule: String {
+            let verbs = verb == "list" || verb == "watch" ? "\"list\", \"watch\"" : "\"\(verb)\""
+            return "{apiGroups: [\"\(group)\"], resources: [\"\(resource)\"], verbs: [\(verbs)]}"
+        }
+
+        /// What to do when it is not allowed: the same words in the log and of `doctor`.
+        var remedy: String {
+            "the account may not \(verb) \(resource): give its ClusterRole the rule \(rule)"
+        }
     }
 
     let access: APIServerAccess
+    private let timeouts: HTTPTimeouts
     private let interruption: Interruption?
     private let state = Mutex(State())
 
@@ -25,8 +37,12 @@ final class APIServerClient: Sendable {
     /// Tokens in files are looked at again after so long, as client-go does.
     private static let tokenNanoseconds: UInt64 = 60_000_000_000
 
-    init(_ access: APIServerAccess, interruption: Interruption? = nil) {
+    init(
+        _ access: APIServerAccess, interruption: Interruption? = nil,
+        timeouts: HTTPTimeouts = HTTPTimeouts(headSeconds: 60, idleSeconds: 60)
+    ) {
         self.access = access
+        self.timeouts = timeouts
         self.interruption = interruption
     }
 
@@ -100,8 +116,7 @@ final class APIServerClient: Sendable {
 
     private func client() throws(SourceError) -> HTTPClient {
         if let known = state.withLock({ $0.client }) { return known }
-        let made = HTTPClient(
-            try access.destination(), timeouts: HTTPTimeouts(headSeconds: 60, idleSeconds: 60))
+        let made = HTTPClient(try access.destination(), timeouts: timeouts)
         return state.withLock { state in
             if let known = state.client { return known }
             state.client = made
@@ -189,9 +204,7 @@ final class APIServerClient: Sendable {
             return "the credentials are not accepted: check that they are for this cluster and "
                 + "have not expired or been revoked"
         case 403:
-            return "the account may not \(purpose.verb) \(purpose.resource): give its ClusterRole "
-                + "the rule {apiGroups: [\"\(purpose.group)\"], resources: [\"\(purpose.resource)\"], "
-                + "verbs: [\"list\", \"watch\"]}"
+            return purpose.remedy
         case 404:
             return "check that the URL is an apiserver's and that it has this kind of object"
         case 429, 500...599: return "the apiserver cannot answer now; asked again by itself"

@@ -1,0 +1,182 @@
+/// Writes what a decoder knows beside its layout: groups, then subject by subject.
+///
+/// A subject's values are written as they differ from those of the subject before it that has the
+/// same schema, with the schema's predictions and units; what was learnt of its columns likewise.
+struct DecoderStateWriter: ~Copyable {
+    private var bits = BitWriter()
+    private var codes: DecoderStateCodes
+    private let values: UnsafeMutablePointer<Int64>
+    private let series: UnsafeMutablePointer<SeriesState>
+    private let flags: UnsafeMutablePointer<ChangeFlags>
+
+    static func write(_ state: borrowing FrameState, into bytes: inout [UInt8]) {
+        var writer = DecoderStateWriter(state)
+        writer.writeGroups(state, &bytes)
+        for slot in state.layout.liveSlots where !state.isNew(slot) {
+            guard let row = state.layout.row(of: slot), let plan = state.plan(row.schema) else {
+                continue
+            }
+            writer.write(row, plan)
+        }
+        writer.bits.finish(into: &bytes)
+    }
+
+    private init(_ state: borrowing FrameState) {
+        codes = DecoderStateCodes(state.layout)
+        values = state.values.base
+        series = state.series.base
+        flags = state.flags.base
+    }
+
+    /// All groups up to the last one that learnt anything. One without subjects may have learnt from
+    /// those that it had.
+    private mutating func writeGroups(_ state: borrowing FrameState, _ bytes: inout [UInt8]) {
+        var count = state.groups.capacity
+        while count > 0, state.groups.base[count - 1].isInitial { count -= 1 }
+        Varint.append(UInt64(count), to: &bytes)
+        for index in 0..<count {
+            let group = state.groups.base[index]
+            bits.append(group.isInitial ? 0 : 1, count: 1)
+            guard !group.isInitial else { continue }
+            bits.append(UInt64(group.steady), count: GroupState.meanBits)
+            bits.append(UInt64(group.silent), count: GroupState.meanBits)
+            bits.append(group.length.isEmpty ? 0 : 1, count: 1)
+            if !group.length.isEmpty { write(group.length, near: SeriesState()) }
+        }
+    }
+
+    private mutating func write(_ row: FrameLayout.Row, _ plan: SchemaPlan) {
+        let model = codes.enter(row)
+        for word in 0..<row.wordCount {
+            let columns = word * 64..<min(word * 64 + 64, row.count)
+            writeValues(columns, row, model, plan.tables.pointee)
+            writeFlags(flags[row.firstWord + word], width: columns.count)
+            writeSeries(columns, row, model)
+        }
+    }
+
+    private mutating func writeValues(
+        _ columns: Range<Int>, _ row: FrameLayout.Row, _ model: Int?, _ tables: SchemaPlan.Tables
+    ) {
+        var changed: UInt64 = 0
+        var raw: UInt64 = 0
+        let changes = codes.changes.base
+        let differences = codes.differences.base
+        for column in columns {
+            let base = model.map { values[$0 + column] } ?? 0
+            let difference = values[row.offset + column] &- base
+            let plan = tables.columns[column]
+            let units = tables.divisors[column].units(difference)
+            let predicted =
+                plan.traits.contains(.hasTerms) ? tables.predicted(plan, differences) : 0
+            differences[column] = units ?? 0
+            changes[column] = units.map { $0 &- predicted } ?? difference
+            let bit: UInt64 = 1 << UInt64(column - columns.lowerBound)
+            if units == nil { raw |= bit }
+            if units == nil || changes[column] != 0 { changed |= bit }
+        }
+        bits.appendLong(changed, count: columns.count)
+        for column in columns {
+            let bit: UInt64 = 1 << UInt64(column - columns.lowerBound)
+            guard changed & bit != 0 else { continue }
+            if raw & bit != 0 {
+                SeriesState.writeEscape(changes[column], isRaw: true, &bits)
+            } else {
+                let code = codes.code(column)
+                code.pointee.write(
+                    changes[column], code.pointee.model(value: 0, unitBits: 0, isFresh: true),
+                    isPositive: false, &bits)
+            }
+        }
+    }
+
+    /// Whatever changed in the last two frames is remembered too, so that is said first.
+    private mutating func writeFlags(_ word: ChangeFlags, width: Int) {
+        let remembered = word.recent | word.earlier
+        bits.appendLong(remembered, count: width)
+        guard remembered != 0 else { return }
+        FlagWriter.gather(word.last, over: remembered, &bits)
+        FlagWriter.gather(word.beforeLast, over: remembered, &bits)
+        FlagWriter.gather(word.recent, over: remembered, &bits)
+        if word.recent != 0 { FlagWriter.gather(word.earlier, over: word.recent, &bits) }
+    }
+
+    private mutating func writeSeries(
+        _ columns: Range<Int>, _ row: FrameLayout.Row, _ model: Int?
+    ) {
+        var known: UInt64 = 0
+        for column in columns where !series[row.offset + column].isEmpty {
+            known |= 1 << UInt64(column - columns.lowerBound)
+        }
+        bits.appendLong(known, count: columns.count)
+        for column in columns where !series[row.offset + column].isEmpty {
+            write(
+                series[row.offset + column],
+                near: model.map { series[$0 + column] } ?? SeriesState())
+        }
+    }
+
+    private mutating func write(_ state: SeriesState, near other: SeriesState) {
+        let plain = state.plain
+        let near = other.isEmpty ? DecoderStateCodes.usualPlain : other.plain
+        let parameter = DecoderStateCodes.meanParameter
+        ExponentialGolomb.write(Varint.zigzag(Int64(plain - near)), parameter, &bits)
+        bits.append(state.isCentredKnown ? 1 : 0, count: 1)
+        if state.isCentredKnown {
+            ExponentialGolomb.write(
+                Varint.zigzag(Int64(state.centred - plain)), parameter, &bits)
+        }
+        let middle = Varint.zigzag(state.middle)
+        let middleParameter = LogarithmicMean.parameter(plain - 1)
+        if ExponentialGolomb.fits(middle, middleParameter) {
+            ExponentialGolomb.write(middle, middleParameter, &bits)
+        } else {
+            SeriesState.writeEscape(state.middle, isRaw: false, &bits)
+        }
+    }
+}
+
+/// What writer and reader of a state keep alike while they go from subject to subject.
+struct DecoderStateCodes: ~Copyable {
+    /// Of the subject at hand, in units of the columns' granularities.
+    var differences = FramePlane<Int64>(zero: 0)
+    var changes = FramePlane<Int64>(zero: 0)
+    /// How the values of every column of every schema are coded, learnt from subject to subject.
+    private var codes = FramePlane(zero: SeriesState())
+    private var firstCodes: [Int] = []
+    /// Where the last subject of each schema has its row, -1 before the first.
+    private var models: [Int] = []
+    private var firstCode = 0
+
+    /// Parameter of the code for how a mean differs from another.
+    static let meanParameter = 5
+    /// What a mean is taken to be near to where there is none: changes of eight bits.
+    static let usualPlain = 257
+
+    init(_ layout: FrameLayout) {
+        var end = 0
+        var widest = 1
+        for (number, schema) in layout.definedSchemas {
+            while firstCodes.count <= Int(number) { firstCodes.append(end) }
+            end += schema.fields.count
+            widest = max(widest, schema.fields.count)
+        }
+        models = [Int](repeating: -1, count: firstCodes.count)
+        codes.grow(to: end)
+        differences.grow(to: widest)
+        changes.grow(to: widest)
+    }
+
+    /// Goes on to a subject; returns where its model's row is.
+    mutating func enter(_ row: FrameLayout.Row) -> Int? {
+        firstCode = firstCodes[Int(row.schema)]
+        let model = models[Int(row.schema)]
+        models[Int(row.schema)] = row.offset
+        return model < 0 ? nil : model
+    }
+
+    /// The code of a column of the subject at hand.
+    func code(_ column: Int) -> UnsafeMutablePointer<SeriesState> {
+        codes.base + firstCode + column
+    }
+}
