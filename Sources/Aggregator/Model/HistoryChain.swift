@@ -16,6 +16,7 @@ final class HistoryChain {
     /// Sequence of the chain's first frame, which is the chain's number on the wire.
     let firstSequence: UInt64
     private let limits: WireLimits
+    private let plans: SchemaPlans
     /// `FrameDecoder.serialize`; empty for a decoder that saw nothing yet.
     private var base: [UInt8] = []
     /// Sequence of the frame after the base, the first that is kept.
@@ -32,11 +33,14 @@ final class HistoryChain {
     /// left for the allocator.
     private static let chunkByteCounts = [1_008, 2_032, 4_080, 8_176, 16_368]
 
-    init(runID: [UInt8], number: Int, firstSequence: UInt64, limits: WireLimits) {
+    init(
+        runID: [UInt8], number: Int, firstSequence: UInt64, limits: WireLimits, plans: SchemaPlans
+    ) {
         self.runID = runID
         self.number = number
         self.firstSequence = firstSequence
         self.limits = limits
+        self.plans = plans
         nextSequence = firstSequence
     }
 
@@ -56,11 +60,13 @@ final class HistoryChain {
     }
 
     private static func decoder(
-        _ base: [UInt8], _ limits: WireLimits
+        _ base: [UInt8], _ limits: WireLimits, _ plans: SchemaPlans
     ) throws(WireError) -> FrameDecoder {
-        guard !base.isEmpty else { return FrameDecoder(limits: limits) }
+        guard !base.isEmpty else { return FrameDecoder(limits: limits, plans: plans) }
         return try base.withUnsafeBytes { bytes in
-            Result { () throws(WireError) in try FrameDecoder(state: bytes, limits: limits) }
+            Result { () throws(WireError) in
+                try FrameDecoder(state: bytes, limits: limits, plans: plans)
+            }
         }.get()
     }
 
@@ -101,7 +107,7 @@ final class HistoryChain {
     /// - Throws: what decoding throws. It was decoded before, so this is our own error.
     func dropFrames(before horizon: Int64) throws(WireError) {
         guard let firstStep, firstStep < horizon else { return }
-        let decoder = try Self.decoder(base, limits)
+        let decoder = try Self.decoder(base, limits, plans)
         var (emptied, offset, dropped) = (0, start, 0)
         chunks: for (index, chunk) in chunks.enumerated() {
             while offset < chunk.byteCount {
@@ -145,7 +151,8 @@ final class HistoryChain {
     /// references.
     func snapshot(wanting slots: [Slot]) -> Snapshot {
         Snapshot(
-            firstSequence: firstSequence, slots: slots, limits: limits, base: base, start: start,
+            firstSequence: firstSequence, slots: slots, limits: limits, plans: plans, base: base,
+            start: start,
             parts: chunks.map { ($0, $0.byteCount) })
     }
 
@@ -154,6 +161,7 @@ final class HistoryChain {
         let firstSequence: UInt64
         fileprivate let slots: [Slot]
         fileprivate let limits: WireLimits
+        fileprivate let plans: SchemaPlans
         fileprivate let base: [UInt8]
         fileprivate let start: Int
         fileprivate let parts: [(chunk: HistoryChunk, byteCount: Int)]
@@ -166,8 +174,8 @@ final class HistoryChain {
             changed: (Slot, UInt64) -> Bool,
             frame: (FrameHeader, FrameDecoder) -> Bool
         ) throws(WireError) {
-            let decoder = FrameDecoder(
-                copying: try HistoryChain.decoder(base, limits), wanting: slots)
+            let decoder = try HistoryChain.decoder(base, limits, plans)
+            decoder.passOver(allBut: slots)
             var offset = start
             for part in parts {
                 while offset < part.byteCount {

@@ -281,12 +281,13 @@ extension NodeModel.State {
         }
         let history = HistoryChain(
             runID: runID, number: nextChainNumber, firstSequence: id,
-            limits: configuration.limits)
+            limits: configuration.limits, plans: interner.plans)
         nextChainNumber += 1
         chains.append(history)
         openChains.append(
             OpenChain(
-                id: id, history: history, limits: configuration.limits, layoutClock: layoutClock))
+                id: id, history: history, limits: configuration.limits, plans: interner.plans,
+                layoutClock: layoutClock))
     }
 
     func selectedChain() throws(WireError) -> OpenChain {

@@ -46,12 +46,15 @@ final class OpenChain {
         let offset: Int32
     }
 
-    init(id: ChainID, history: HistoryChain, limits: WireLimits, layoutClock: LayoutClock) {
+    init(
+        id: ChainID, history: HistoryChain, limits: WireLimits, plans: SchemaPlans,
+        layoutClock: LayoutClock
+    ) {
         self.id = id
         self.history = history
         self.layoutClock = layoutClock
         generation = layoutClock.tick()
-        decoder = FrameDecoder(limits: limits)
+        decoder = FrameDecoder(limits: limits, plans: plans)
         nextSequence = id
     }
 

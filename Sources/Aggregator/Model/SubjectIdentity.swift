@@ -186,6 +186,8 @@ extension SubjectIdentity {
 ///
 /// Used where the dictionary changes; the lock is not on the way of a frame.
 final class ModelInterner: Sendable {
+    /// For the decoders.
+    let plans = SchemaPlans()
     private let state = Mutex(State())
 
     private struct State {

@@ -31,9 +31,10 @@ extension FrameDecoder {
     /// - Throws: `unsupportedVersion`, `truncated`, `malformed`, and what `apply` throws for a layout
     ///   that is not consistent or beyond the limits. Never traps, whatever the bytes are.
     public convenience init(
-        state bytes: UnsafeRawBufferPointer, limits: WireLimits = WireLimits()
+        state bytes: UnsafeRawBufferPointer, limits: WireLimits = WireLimits(),
+        plans: SchemaPlans? = nil
     ) throws(WireError) {
-        self.init(limits: limits)
+        self.init(limits: limits, plans: plans)
         var reader = ByteReader(bytes)
         let version = try reader.byte()
         guard version == DecoderState.version else {

@@ -16,15 +16,19 @@ public final class FrameDecoder {
     public private(set) var isStale = true
 
     var state: FrameState
-    let isSelective: Bool
+    private(set) var isSelective: Bool
     /// By group of slots; only a selective decoder asks.
     private var groups = FramePlane(zero: GroupReader.Interest())
     /// Slots with values of the last frame or an earlier one.
     private var hasFrame = FramePlane(zero: false)
 
-    /// - Parameter selective: decode only what is given to `want`, and pass over the rest.
-    public init(limits: WireLimits = WireLimits(), selective: Bool = false) {
-        state = FrameState(limits: limits)
+    /// - Parameters:
+    ///   - selective: decode only what is given to `want`, and pass over the rest.
+    ///   - plans: where schemas are shared with other decoders.
+    public init(
+        limits: WireLimits = WireLimits(), selective: Bool = false, plans: SchemaPlans? = nil
+    ) {
+        state = FrameState(limits: limits, plans: plans)
         isSelective = selective
     }
 
@@ -38,12 +42,17 @@ public final class FrameDecoder {
         isStale = other.isStale
         hasFrame = FramePlane(copying: other.hasFrame)
         groups = FramePlane(copying: other.groups)
-        isSelective = wanted != nil
-        guard let wanted else { return }
+        isSelective = other.isSelective
+        if let wanted { passOver(allBut: wanted) }
+    }
+
+    /// From the next frame on it is selective, and decodes only these slots.
+    public func passOver(allBut wanted: [Slot]) {
         for index in 0..<groups.capacity {
             groups.base[index].isWanted = false
-            if !other.isSelective { groups.base[index].isCurrent = true }
+            if !isSelective { groups.base[index].isCurrent = true }
         }
+        isSelective = true
         for slot in wanted { want(slot) }
     }
 

@@ -19,6 +19,33 @@ public struct FrameLayout: Sendable {
         public var wordCount: Int { (count + 63) / 64 }
     }
 
+    /// A `Row`, or none: a schema has at least one field.
+    private struct PackedRow {
+        private var offset: UInt32 = 0
+        private var firstWord: UInt32 = 0
+        private var count: UInt16 = 0
+        private var schema: SchemaNumber = 0
+
+        init() {}
+
+        /// - Precondition: as `WireLimits` promises, the numbers fit.
+        init(_ row: Row) {
+            offset = UInt32(row.offset)
+            firstWord = UInt32(row.firstWord)
+            count = UInt16(row.count)
+            schema = row.schema
+        }
+
+        @inline(__always) var isFree: Bool { count == 0 }
+
+        @inline(__always) var row: Row {
+            Row(
+                schema: schema, offset: Int(truncatingIfNeeded: offset),
+                count: Int(truncatingIfNeeded: count),
+                firstWord: Int(truncatingIfNeeded: firstWord))
+        }
+    }
+
     /// What the owner of the flat array has to do after a change.
     public enum Effect: Sendable, Equatable {
         case none
@@ -53,7 +80,8 @@ public struct FrameLayout: Sendable {
     public private(set) var dictionaryBytes = 0
 
     private var schemas: [Schema?] = []
-    private var rows: [Row?] = []
+    /// By slot, in 12 bytes: there is one of these for every subject of a cluster.
+    private var rows: [PackedRow] = []
     private var attributeBytes: [Int32] = []
     /// Free rows, by width.
     private var freeRows: [Int: [Row]] = [:]
@@ -68,7 +96,10 @@ public struct FrameLayout: Sendable {
     /// The row of a live subject, `nil` for a free slot.
     @inline(__always)
     public func row(of slot: Slot) -> Row? {
-        slot < UInt32(truncatingIfNeeded: rows.count) ? rows[Int(slot)] : nil
+        guard slot < UInt32(truncatingIfNeeded: rows.count), !rows[Int(slot)].isFree else {
+            return nil
+        }
+        return rows[Int(slot)].row
     }
 
     public func schema(_ number: SchemaNumber) -> Schema? {
@@ -85,7 +116,7 @@ public struct FrameLayout: Sendable {
 
     /// Every live slot in ascending order, which is the order within a frame.
     public var liveSlots: some Sequence<Slot> {
-        rows.indices.lazy.filter { rows[$0] != nil }.map { Slot($0) }
+        rows.indices.lazy.filter { !rows[$0].isFree }.map { Slot($0) }
     }
 
     /// All schemas that were defined, in the order of their numbers.
@@ -116,20 +147,21 @@ public struct FrameLayout: Sendable {
 
     /// Gives every row a new place without gaps.
     public mutating func pack() -> [Move] {
-        let order = rows.indices.filter { rows[$0] != nil }
-            .sorted { (rows[$0]?.offset ?? 0) < (rows[$1]?.offset ?? 0) }
+        let order = rows.indices.filter { !rows[$0].isFree }
+            .sorted { rows[$0].row.offset < rows[$1].row.offset }
         var moves: [Move] = []
         var end = 0
         var endWord = 0
         for index in order {
-            guard let row = rows[index] else { continue }
+            var row = rows[index].row
             if row.offset != end || row.firstWord != endWord {
                 moves.append(
                     Move(
                         from: row.offset, to: end, count: row.count, fromWord: row.firstWord,
                         toWord: endWord, wordCount: row.wordCount))
-                rows[index]?.offset = end
-                rows[index]?.firstWord = endWord
+                row.offset = end
+                row.firstWord = endWord
+                rows[index] = PackedRow(row)
             }
             end += row.count
             endWord += row.wordCount
@@ -138,6 +170,11 @@ public struct FrameLayout: Sendable {
         valueCapacity = end
         wordCapacity = endWord
         return moves
+    }
+
+    /// Keeps an equal schema in the place of one that was defined, so that its memory is shared.
+    mutating func share(_ number: SchemaNumber, _ schema: Schema) {
+        schemas[Int(number)] = schema
     }
 
     private mutating func define(_ number: SchemaNumber, _ schema: Schema) throws(WireError) {
@@ -174,11 +211,11 @@ public struct FrameLayout: Sendable {
         try check("dictionary bytes", dictionaryBytes + bytes, below: limits.dictionaryBytes + 1)
 
         while rows.count <= Int(slot) {
-            rows.append(nil)
+            rows.append(PackedRow())
             attributeBytes.append(0)
         }
         let row = takeRow(number, count)
-        rows[Int(slot)] = row
+        rows[Int(slot)] = PackedRow(row)
         attributeBytes[Int(slot)] = Int32(bytes)
         valueCount += count
         subjectCount += 1
@@ -188,7 +225,7 @@ public struct FrameLayout: Sendable {
 
     private mutating func remove(_ slot: Slot) throws(WireError) -> Effect {
         guard let row = row(of: slot) else { throw .unknownSlot(slot) }
-        rows[Int(slot)] = nil
+        rows[Int(slot)] = PackedRow()
         dictionaryBytes -= Int(attributeBytes[Int(slot)])
         valueCount -= row.count
         subjectCount -= 1

@@ -25,7 +25,8 @@ struct FramePlane<Element: BitwiseCopyable>: ~Copyable {
     /// Makes room; new elements are zero. Pointers handed out before are void.
     mutating func grow(to needed: Int) {
         guard needed > capacity else { return }
-        let grown = max(needed, capacity + capacity / 4)
+        // By little, because many nodes have one: the copying is for the beginning of a chain only.
+        let grown = max(needed, capacity + capacity / 16)
         let bigger = UnsafeMutablePointer<Element>.allocate(capacity: grown)
         bigger.moveInitialize(from: base, count: capacity)
         (bigger + capacity).initialize(repeating: zero, count: grown - capacity)

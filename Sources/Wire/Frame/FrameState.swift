@@ -21,6 +21,7 @@ struct FrameState: ~Copyable {
     /// Frames since the last key frame.
     private var frameIndex = 0
     private var plans: [SchemaPlan?] = []
+    private let sharedPlans: SchemaPlans?
     /// Added since the last frame, by slot.
     private var isNew: [Bool] = []
     private var newCount = 0
@@ -33,7 +34,9 @@ struct FrameState: ~Copyable {
         var sources: UInt64 = 0
     }
 
-    init(limits: WireLimits) {
+    /// - Parameter plans: where schemas are shared with others.
+    init(limits: WireLimits, plans sharedPlans: SchemaPlans? = nil) {
+        self.sharedPlans = sharedPlans
         scratch = Self.makeScratch(limits)
         layout = FrameLayout(limits: limits)
         values = FramePlane(zero: 0)
@@ -54,6 +57,7 @@ struct FrameState: ~Copyable {
         context = other.context
         frameIndex = other.frameIndex
         plans = other.plans
+        sharedPlans = other.sharedPlans
         isNew = other.isNew
         newCount = other.newCount
         lastFresh = other.lastFresh
@@ -87,7 +91,9 @@ struct FrameState: ~Copyable {
         case .none:
             guard case .schema(let number, let schema) = change else { break }
             while plans.count <= Int(number) { plans.append(nil) }
-            plans[Int(number)] = SchemaPlan(schema)
+            let plan = sharedPlans?.plan(schema) ?? SchemaPlan(schema)
+            if sharedPlans != nil { layout.share(number, plan.schema) }
+            plans[Int(number)] = plan
             differences.grow(to: schema.fields.count)
         case .added(let slot, let row):
             begin(slot, row)
@@ -197,7 +203,7 @@ struct FrameState: ~Copyable {
     }
 
     private mutating func listLive() {
-        live.removeAll()
+        live.removeAll(reserving: layout.subjectCount)
         for index in 0..<layout.slotEnd {
             guard let row = layout.row(of: Slot(index)), let plan = plans[Int(row.schema)] else {
                 continue

@@ -41,22 +41,23 @@ struct LiveRow: BitwiseCopyable {
 struct LiveRows: ~Copyable {
     private(set) var base: UnsafeMutablePointer<LiveRow>
     private(set) var count = 0
-    private var capacity = 16
+    private var capacity = 1
 
     init() { base = .allocate(capacity: capacity) }
 
     deinit { base.deallocate() }
 
-    mutating func removeAll() { count = 0 }
+    /// Removes all and makes room for as many as there will be, and not for more.
+    mutating func removeAll(reserving needed: Int) {
+        count = 0
+        guard needed > capacity || needed < capacity / 2 else { return }
+        base.deallocate()
+        capacity = max(needed, 1)
+        base = .allocate(capacity: capacity)
+    }
 
     mutating func append(_ row: LiveRow) {
-        if count == capacity {
-            let bigger = UnsafeMutablePointer<LiveRow>.allocate(capacity: capacity * 2)
-            bigger.update(from: base, count: count)
-            base.deallocate()
-            base = bigger
-            capacity *= 2
-        }
+        precondition(count < capacity, "\(capacity) live rows were to be")
         (base + count).initialize(to: row)
         count += 1
     }
