@@ -12,6 +12,8 @@ struct AggregatorAPI: Sendable {
     var batchOptions = BatchOptions()
     /// What other parts say of themselves in `/metrics`.
     var ownMetrics: [SelfMetrics.Writer] = []
+    var pushLimits = PusherBudget.Limits()
+    let pushCounters = PushCounters()
 
     /// - Parameter cluster: with the roll-ups' facts from the same directory.
     init(
@@ -22,7 +24,7 @@ struct AggregatorAPI: Sendable {
         self.metadata = metadata
         self.clock = clock
         index = ClusterIndex(cluster: cluster, directory: metadata.directory)
-        custom = CustomMetrics(configuration: cluster.configuration)
+        custom = CustomMetrics(configuration: cluster.configuration, clock: clock)
         reader = ModelReader(cluster: cluster, names: JoinedNames(index), custom: custom)
     }
 
@@ -34,9 +36,11 @@ struct AggregatorAPI: Sendable {
         HistoricalAPI(reader: reader, index: index).register(in: &router)
         HeapsterResourceAPI(index: index, clock: clock).register(in: &router)
         ResourceMetricsAPI(index: index, clock: clock).register(in: &router)
-        DiscoveryAPI(index: index).register(in: &router)
+        registerPushed(in: &router)
+        DiscoveryAPI(index: index, groups: APIGroups(custom: custom)).register(in: &router)
         SelfMetrics(
-            cluster: cluster, ingest: ingest, metadata: metadata, clock: clock, others: ownMetrics
+            cluster: cluster, ingest: ingest, metadata: metadata, clock: clock,
+            others: ownMetrics + [{ pushCounters.write(custom, &$0) }]
         ).register(in: &router)
         // Nothing is below it; only the words are Heapster's.
         _ = router.addGroup(.heapster(prefix: "/debug/pprof"))

@@ -16,12 +16,34 @@ struct NodeSets {
 
     /// Reads a node's newest values: none when it cannot be read.
     mutating func build(_ node: JoinedNode) {
+        read(node) { $0.add($1, $2) }
+    }
+
+    /// Reads those of some of its pods: each pod's set, then its containers'.
+    mutating func build(podsOf node: JoinedNode, where isWanted: (JoinedPod) -> Bool) {
+        read(node) { sets, node, rows in
+            let labels = BatchLabels(node, options: sets.batch.options)
+            for pod in node.pods where isWanted(pod) { sets.add(pod, labels, rows) }
+        }
+    }
+
+    /// Reads the node's own set alone.
+    mutating func build(nodeAlone node: JoinedNode) {
+        read(node) { sets, node, rows in
+            let place = sets.next(.node)
+            sets.addFigures(to: place, node, node.reportedTotals, rows)
+        }
+    }
+
+    private mutating func read(
+        _ node: JoinedNode, _ body: (inout NodeSets, JoinedNode, LiveRows) -> Void
+    ) {
         let index = batch.index
         count = 0
         // Under the node's lock.
         let isRead = index.read(node) { node, rows in
             count = 0
-            add(node, rows)
+            body(&self, node, rows)
             return true
         }
         if isRead == nil { count = 0 }
@@ -49,10 +71,16 @@ struct NodeSets {
             sets[place].add(container, rows)
         }
         sets[nodePlace].labels = labels.node
-        if let own = node.node { sets[nodePlace].add(own, rows) }
-        guard let metadata = node.metadata else { return sets[nodePlace].sort() }
-        sets[nodePlace].addNodeFigures(NodeFigures(metadata, totals).values)
-        sets[nodePlace].sort()
+        addFigures(to: nodePlace, node, totals, rows)
+    }
+
+    private mutating func addFigures(
+        to place: Int, _ node: JoinedNode, _ totals: ResourceTotals, _ rows: LiveRows
+    ) {
+        if let own = node.node { sets[place].add(own, rows) }
+        guard let metadata = node.metadata else { return sets[place].sort() }
+        sets[place].addNodeFigures(NodeFigures(metadata, totals).values)
+        sets[place].sort()
     }
 
     private mutating func add(_ pod: JoinedPod, _ labels: BatchLabels, _ rows: LiveRows) {

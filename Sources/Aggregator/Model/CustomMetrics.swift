@@ -1,8 +1,11 @@
 import Synchronization
+import Wire
 
-/// Whose custom metric it is: a pod's, or a container's of it.
+/// Whose custom metric it is: a container's, a pod's, a namespace's, or nobody's (the cluster's).
 struct CustomOwner: Hashable, Sendable {
+    /// Empty for the cluster.
     var namespace: String
+    /// Empty for the namespace itself.
     var pod: String
     /// Empty for the pod itself.
     var container = ""
@@ -63,11 +66,29 @@ final class CustomMetrics: Sendable {
 
     private let configuration: ModelConfiguration
     private let limits: Limits
+    private let clock: Clock
     private let state = Mutex(State())
 
-    init(configuration: ModelConfiguration, limits: Limits = Limits()) {
+    init(
+        configuration: ModelConfiguration, limits: Limits = Limits(), clock: Clock = .system
+    ) {
         self.configuration = configuration
         self.limits = limits
+        self.clock = clock
+    }
+
+    /// How long a pushed value stands for what is now: whoever pushes does so at least so often.
+    static let currentMilliseconds: Int64 = 2 * 60_000
+
+    private var now: Int64 { Int64(clock.realtimeNanoseconds / 1_000_000) }
+
+    /// The state without what nobody pushed for a window.
+    private func read<Result>(_ body: (State) -> Result) -> Result {
+        let now = now
+        return state.withLock { state in
+            state.trim(now, configuration.window)
+            return body(state)
+        }
     }
 
     /// Keeps a value. `time` in milliseconds since the epoch.
@@ -113,7 +134,7 @@ final class CustomMetrics: Sendable {
     ) -> [(cycle: Int64, value: Double)] {
         let key = SeriesKey(name: name, labels: labels)
         let pod = PodKey(namespace: owner.namespace, pod: owner.pod)
-        return state.withLock { state in
+        return read { state in
             guard let containers = state.pods[pod] else { return [] }
             if let own = containers[owner.container]?[key] { return own.points }
             guard owner.container.isEmpty else { return [] }
@@ -129,7 +150,7 @@ final class CustomMetrics: Sendable {
     /// `oldest`, in the order of the names.
     func latest(of owner: CustomOwner, oldest: Int64) -> [(name: String, value: Double)] {
         let pod = PodKey(namespace: owner.namespace, pod: owner.pod)
-        return state.withLock { state in
+        return read { state in
             guard let all = state.pods[pod]?[owner.container] else { return [] }
             return all.compactMap { key, series -> (name: String, value: Double)? in
                 guard key.labels.isEmpty, let last = series.points.last, last.cycle >= oldest
@@ -139,22 +160,98 @@ final class CustomMetrics: Sendable {
         }
     }
 
-    /// Every name that anybody has, without `custom/`.
-    func allNames() -> Set<String> {
-        state.withLock { state in
+    /// Every name that anybody of that kind has, without `custom/`.
+    func allNames(of scope: Scope) -> Set<String> {
+        read { state in
             var found = Set<String>()
-            for containers in state.pods.values {
+            for (pod, containers) in state.pods where scope.contains(pod) {
                 for series in containers.values { found.formUnion(series.keys.map(\.name)) }
             }
             return found
         }
     }
 
-    var seriesCount: Int { state.withLock { $0.seriesCount } }
+    /// What an owner has of a metric now, over all its label sets that are wanted: their sum, and
+    /// when the newest of them was pushed. A pod without series of its own has its containers'.
+    func current(
+        _ name: String, of owner: CustomOwner, oldest: Int64,
+        where isWanted: ([String: String]) -> Bool
+    ) -> (value: Double, cycle: Int64)? {
+        let pod = PodKey(namespace: owner.namespace, pod: owner.pod)
+        return read { state in
+            guard let containers = state.pods[pod] else { return nil }
+            func sum(_ all: [SeriesKey: Series]) -> (value: Double, cycle: Int64)? {
+                var total: (value: Double, cycle: Int64)?
+                for (key, series) in all where key.name == name && isWanted(key.labels) {
+                    guard let last = series.points.last, last.cycle >= oldest else { continue }
+                    total = ((total?.value ?? 0) + last.value, max(total?.cycle ?? 0, last.cycle))
+                }
+                return total
+            }
+            if let own = containers[owner.container].flatMap(sum) { return own }
+            guard owner.container.isEmpty else { return nil }
+            var total: (value: Double, cycle: Int64)?
+            for part in containers.values.compactMap(sum) {
+                total = ((total?.value ?? 0) + part.value, max(total?.cycle ?? 0, part.cycle))
+            }
+            return total
+        }
+    }
+
+    /// Each series of a metric that an owner itself has, with its newest value.
+    func currentSeries(
+        _ name: String, of owner: CustomOwner, oldest: Int64
+    ) -> [(labels: [String: String], value: Double, cycle: Int64)] {
+        let pod = PodKey(namespace: owner.namespace, pod: owner.pod)
+        return read { state in
+            (state.pods[pod]?[owner.container] ?? [:]).compactMap { key, series in
+                guard key.name == name, let last = series.points.last, last.cycle >= oldest
+                else { return nil }
+                return (key.labels, last.value, last.cycle)
+            }
+        }
+    }
+
+    /// The pods of a namespace that have a series of that name, their containers' among them.
+    func podNames(in namespace: String, having name: String) -> [String] {
+        read { state in
+            state.pods.filter { pod, containers in
+                pod.namespace == namespace && !pod.pod.isEmpty
+                    && containers.values.contains { $0.keys.contains { $0.name == name } }
+            }.map(\.key.pod)
+        }
+    }
+
+    /// Namespaces that have a series of that name themselves.
+    func namespaces(having name: String) -> [String] {
+        read { state in
+            state.pods.filter { pod, containers in
+                Scope.namespaces.contains(pod)
+                    && containers.values.contains { $0.keys.contains { $0.name == name } }
+            }.map(\.key.namespace)
+        }
+    }
+
+    /// What kind of owner is meant.
+    enum Scope: Sendable {
+        case pods, namespaces
+        /// Those that no pod has: a namespace's and the cluster's.
+        case withoutPod
+
+        fileprivate func contains(_ key: PodKey) -> Bool {
+            switch self {
+            case .pods: !key.pod.isEmpty
+            case .namespaces: key.pod.isEmpty && !key.namespace.isEmpty
+            case .withoutPod: key.pod.isEmpty
+            }
+        }
+    }
+
+    var seriesCount: Int { read { $0.seriesCount } }
 
     private func forEachSeries(of owner: CustomOwner, _ body: (SeriesKey, Series) -> Void) {
         let pod = PodKey(namespace: owner.namespace, pod: owner.pod)
-        state.withLock { state in
+        read { state in
             guard let containers = state.pods[pod] else { return }
             for (container, all) in containers
             where owner.container.isEmpty || container == owner.container {

@@ -236,10 +236,12 @@ extension Entity {
     /// Whose custom metrics are this entity's.
     var customOwner: CustomOwner? {
         switch self {
+        case .cluster: CustomOwner(namespace: "", pod: "")
+        case .namespace(let name): CustomOwner(namespace: name, pod: "")
         case .pod(let namespace, let name): CustomOwner(namespace: namespace, pod: name)
         case .container(let namespace, let pod, let name):
             CustomOwner(namespace: namespace, pod: pod, container: name)
-        default: nil
+        case .node, .systemContainer: nil
         }
     }
 }

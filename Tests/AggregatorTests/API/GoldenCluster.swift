@@ -53,10 +53,11 @@ final class GoldenCluster {
     }
 
     /// Answers a request as the server would, without one.
-    func answer(_ target: String, _ fields: String = "", method: String = "GET") throws
-        -> (response: HTTPResponse, body: [UInt8])
-    {
+    func answer(
+        _ target: String, _ fields: String = "", method: String = "GET", sending text: String = ""
+    ) throws -> (response: HTTPResponse, body: [UInt8]) {
         let request = try get(target, fields, method: method)
+        Array(text.utf8).withUnsafeBytes { request.append(bodyBytes: $0) }
         var response: HTTPResponse
         switch router.route(request) {
         case .refusal(let refusal): response = refusal

@@ -4,63 +4,78 @@ import Wire
 /// old and the aggregated form, and the nodes' allocatable that `kubectl top node` shows shares of.
 struct DiscoveryAPI: Sendable {
     let index: ClusterIndex
+    let groups: APIGroups
 
-    private static let version =
-        #"{"groupVersion":"metrics.k8s.io/v1beta1","version":"v1beta1"}"#
-    private static let group =
-        #""name":"metrics.k8s.io","versions":["# + version + #"],"preferredVersion":"# + version
-    private static let resources =
-        #"{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"metrics.k8s.io/v1beta1","resources":[{"name":"nodes","singularName":"","namespaced":false,"kind":"NodeMetrics","verbs":["get","list"]},{"name":"pods","singularName":"","namespaced":true,"kind":"PodMetrics","verbs":["get","list"]}]}"#
     private static let coreResources =
         #"{"kind":"APIResourceList","groupVersion":"v1","resources":[{"name":"nodes","singularName":"node","namespaced":false,"kind":"Node","verbs":["get","list"],"shortNames":["no"]}]}"#
+    private static let coreGroup =
+        #"{"metadata":{"creationTimestamp":null},"versions":[{"version":"v1","freshness":"Current","resources":[{"resource":"nodes","responseKind":{"group":"","version":"v1","kind":"Node"},"scope":"Cluster","singularResource":"node","verbs":["get","list"],"shortNames":["no"]}]}]}"#
 
     func register(in router: inout Router) {
-        func document(_ path: String, _ text: String, aggregated: String? = nil) {
-            let plain = Array((text + "\n").utf8)
-            let other = aggregated.map { Array(($0 + "\n").utf8) }
-            router.add(.get, path) { request in
-                if let other, Self.wantsAggregated(request) {
-                    return .now(
-                        HTTPResponse(
-                            .ok,
-                            contentType:
-                                "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
-                            body: .bytes(other)))
+        func document(
+            _ path: String, _ make: @escaping @Sendable (HTTPRequest) -> HTTPResponse
+        ) {
+            router.add(.get, path) { .now(make($0)) }
+        }
+        document("/api") { request in
+            guard let version = Self.aggregatedVersion(request) else {
+                return Self.text(
+                    #"{"kind":"APIVersions","versions":["v1"],"serverAddressByClientCIDRs":[]}"#)
+            }
+            let list =
+                #"{"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/\#(version)","metadata":{},"items":[\#(Self.coreGroup)]}"#
+            return Self.aggregated(Array((list + "\n").utf8), version)
+        }
+        document("/apis") { request in
+            guard let version = Self.aggregatedVersion(request) else {
+                return .json(DiscoveryDocuments.groupList(groups.all))
+            }
+            return Self.aggregated(
+                DiscoveryDocuments.aggregated(groups.all, version: version), version)
+        }
+        for group in groups.all {
+            let name = group.name
+            document("/apis/\(name)") { _ in
+                groups.group(name).map { .json(DiscoveryDocuments.group($0)) } ?? Self.text("{}")
+            }
+            for version in group.versions {
+                document("/apis/\(name)/\(version)") { _ in
+                    groups.group(name).map {
+                        .json(DiscoveryDocuments.resourceList($0, version))
+                    } ?? Self.text("{}")
                 }
-                return .now(.json(plain))
             }
         }
-        document(
-            "/api", #"{"kind":"APIVersions","versions":["v1"],"serverAddressByClientCIDRs":[]}"#,
-            aggregated: Self.aggregated(
-                #"{"metadata":{"creationTimestamp":null},"versions":[{"version":"v1","freshness":"Current","resources":[{"resource":"nodes","responseKind":{"group":"","version":"v1","kind":"Node"},"scope":"Cluster","singularResource":"node","verbs":["get","list"],"shortNames":["no"]}]}]}"#
-            ))
-        document(
-            "/apis", #"{"kind":"APIGroupList","apiVersion":"v1","groups":[{"# + Self.group + "}]}",
-            aggregated: Self.aggregated(
-                #"{"metadata":{"name":"metrics.k8s.io","creationTimestamp":null},"versions":[{"version":"v1beta1","freshness":"Current","resources":[{"resource":"nodes","responseKind":{"group":"metrics.k8s.io","version":"v1beta1","kind":"NodeMetrics"},"scope":"Cluster","singularResource":"","verbs":["get","list"]},{"resource":"pods","responseKind":{"group":"metrics.k8s.io","version":"v1beta1","kind":"PodMetrics"},"scope":"Namespaced","singularResource":"","verbs":["get","list"]}]}]}"#
-            ))
-        document(
-            "/apis/metrics.k8s.io", #"{"kind":"APIGroup","apiVersion":"v1","# + Self.group + "}")
-        document("/apis/metrics.k8s.io/v1beta1", Self.resources)
-        document("/api/v1", Self.coreResources)
-        document(
-            "/version",
-            #"{"major":"1","minor":"30","gitVersion":"v1.30.0-heapwire.\#(HeapwireVersion.current)","gitCommit":"","gitTreeState":"","buildDate":"","goVersion":"","compiler":"","platform":"linux"}"#
-        )
+        document("/api/v1") { _ in Self.text(Self.coreResources) }
+        document("/version") { _ in
+            Self.text(
+                #"{"major":"1","minor":"30","gitVersion":"v1.30.0-heapwire.\#(HeapwireVersion.current)","gitCommit":"","gitTreeState":"","buildDate":"","goVersion":"","compiler":"","platform":"linux"}"#
+            )
+        }
         router.add(.get, "/api/v1/nodes") { _ in .onWorker { nodes($0) } }
+        OpenAPIDocuments.register(in: &router)
     }
 
-    private static func aggregated(_ item: String) -> String {
-        #"{"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/v2","metadata":{},"items":["#
-            + item + "]}"
+    private static func text(_ text: String) -> HTTPResponse { .json(Array((text + "\n").utf8)) }
+
+    private static func aggregated(_ list: [UInt8], _ version: String) -> HTTPResponse {
+        let isFinal = version == "v2"
+        return HTTPResponse(
+            .ok,
+            contentType: isFinal
+                ? "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+                : "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
+            body: .bytes(list))
     }
 
-    /// Version 2 only: clients that know no later form than v2beta1 take the old one.
-    private static func wantsAggregated(_ request: HTTPRequest) -> Bool {
-        guard let accept = request.field("accept") else { return false }
-        return accept.split(separator: ",").contains {
-            $0.contains("as=APIGroupDiscoveryList") && $0.contains("v=v2;")
+    /// The newest version of the aggregated form that the client takes; `nil` for the old form.
+    private static func aggregatedVersion(_ request: HTTPRequest) -> String? {
+        guard let accept = request.field("accept") else { return nil }
+        let wanted = accept.split(separator: ",").filter {
+            $0.contains("as=APIGroupDiscoveryList") && $0.contains("application/json")
+        }.map { $0.filter { $0 != " " } + ";" }
+        return ["v2", "v2beta1"].first { version in
+            wanted.contains { $0.contains(";v=\(version);") }
         }
     }
 

@@ -7,6 +7,7 @@ struct KubernetesStatus {
     /// Name and resource, for `NotFound`.
     var name: String?
     var resource: String?
+    var group = "metrics.k8s.io"
 
     /// `podmetrics.metrics.k8s.io "ns/p" not found`.
     static func notFound(_ resource: String, _ name: String) -> HTTPResponse {
@@ -20,6 +21,12 @@ struct KubernetesStatus {
     static func badRequest(_ message: String) -> HTTPResponse {
         KubernetesStatus(status: .badRequest, reason: "BadRequest", message: message).response
     }
+
+    static let notAcceptable = KubernetesStatus(
+        status: .notAcceptable, reason: "NotAcceptable",
+        message:
+            "only the following media types are accepted: application/json, application/vnd.kubernetes.protobuf"
+    ).response
 
     static let watchNotAllowed = KubernetesStatus(
         status: .methodNotAllowed, reason: "MethodNotAllowed",
@@ -48,7 +55,7 @@ struct KubernetesStatus {
             writer.key("name")
             writer.string(name)
             writer.key("group")
-            writer.string("metrics.k8s.io")
+            writer.string(group)
             writer.key("kind")
             writer.string(resource)
             writer.endObject()

@@ -66,7 +66,7 @@ struct ResourceItemWriter {
         writer.endObject()
     }
 
-    private func writeMetadata(_ item: ResourceItem, into writer: inout JSONWriter) {
+    func writeMetadata(_ item: ResourceItem, into writer: inout JSONWriter) {
         writer.beginObject()
         writer.key("name")
         writer.string(item.name)
@@ -95,69 +95,6 @@ struct ResourceItemWriter {
         writer.string(UsageText.cpu(usage.cpuNanocores))
         writer.key("memory")
         writer.string(UsageText.memory(usage.memoryBytes))
-        writer.endObject()
-    }
-
-    /// `as=Table`: what `kubectl get` prints.
-    func table(_ items: [ResourceItem], version: StaticString) -> [UInt8] {
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.key("kind")
-        writer.string("Table")
-        writer.key("apiVersion")
-        writer.string("meta.k8s.io/\(version)")
-        writer.key("metadata")
-        writer.beginObject()
-        writer.endObject()
-        writer.key("columnDefinitions")
-        writer.beginArray()
-        for (name, format) in [
-            ("Name", "name"), ("cpu", "quantity"), ("memory", "quantity"), ("Window", "duration"),
-        ] {
-            writer.beginObject()
-            writer.key("name")
-            writer.string(name)
-            writer.key("type")
-            writer.string("string")
-            writer.key("format")
-            writer.string(format)
-            writer.key("description")
-            writer.string("")
-            writer.key("priority")
-            writer.integer(0)
-            writer.endObject()
-        }
-        writer.endArray()
-        writer.key("rows")
-        writer.beginArray()
-        for item in items { writeRow(item, version, into: &writer) }
-        writer.endArray()
-        writer.endObject()
-        writer.bytes.append(UInt8(ascii: "\n"))
-        return writer.bytes
-    }
-
-    private func writeRow(
-        _ item: ResourceItem, _ version: StaticString, into writer: inout JSONWriter
-    ) {
-        let total = item.total
-        writer.beginObject()
-        writer.key("cells")
-        writer.beginArray()
-        writer.string(item.name)
-        writer.string(UsageText.cpu(total?.cpuNanocores ?? 0))
-        writer.string(UsageText.memory(total?.memoryBytes ?? 0))
-        writer.string(UsageText.duration(total?.window ?? 0))
-        writer.endArray()
-        writer.key("object")
-        writer.beginObject()
-        writer.key("kind")
-        writer.string("PartialObjectMetadata")
-        writer.key("apiVersion")
-        writer.string("meta.k8s.io/\(version)")
-        writer.key("metadata")
-        writeMetadata(item, into: &writer)
-        writer.endObject()
         writer.endObject()
     }
 }

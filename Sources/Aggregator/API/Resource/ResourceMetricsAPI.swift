@@ -10,9 +10,7 @@ struct ResourceMetricsAPI: Sendable {
     let clock: Clock
 
     func register(in router: inout Router) {
-        var root = RouteGroup(prefix: "/apis/metrics.k8s.io/v1beta1")
-        root.produces = "application/json"
-        let group = router.addGroup(root)
+        let group = router.addGroup(RouteGroup(prefix: "/apis/metrics.k8s.io/v1beta1"))
         func add(
             _ pattern: String, _ body: @escaping @Sendable (HTTPRequest) -> HTTPResponse
         ) {
@@ -65,13 +63,20 @@ struct ResourceMetricsAPI: Sendable {
             return KubernetesStatus.badRequest(
                 "field label not supported: \(requirement.key)")
         }
-        let found = items(filter)
-        if let version = tableVersion(request) {
-            return .json(writer.table(found, version: version))
+        guard let format = KubernetesFormat(request) else {
+            return KubernetesStatus.notAcceptable
         }
-        return HTTPResponse(
-            .ok, contentType: "application/json",
-            body: .slowStream(ResourceListProducer(found, kind: kind, writer: writer)))
+        let found = items(filter)
+        switch format {
+        case .table(let version): return .json(writer.table(found, version: version))
+        case .metadata(let version):
+            return .json(writer.metadata(found, isList: true, version: version))
+        case .protobuf: return .protobuf(writer.protobuf(found, kind: kind))
+        case .json:
+            return HTTPResponse(
+                .ok, contentType: "application/json",
+                body: .slowStream(ResourceListProducer(found, kind: kind, writer: writer)))
+        }
     }
 
     private func nodes(_ filter: Filter) -> [ResourceItem] {
@@ -143,20 +148,18 @@ struct ResourceMetricsAPI: Sendable {
     private func answer(
         _ request: HTTPRequest, _ item: ResourceItem, kind: StaticString
     ) -> HTTPResponse {
-        if let version = tableVersion(request) {
-            return .json(writer.table([item], version: version))
+        switch KubernetesFormat(request) {
+        case nil: return KubernetesStatus.notAcceptable
+        case .table(let version): return .json(writer.table([item], version: version))
+        case .metadata(let version):
+            return .json(writer.metadata([item], isList: false, version: version))
+        case .protobuf: return .protobuf(writer.protobuf(item, kind: kind))
+        case .json:
+            var json = JSONWriter()
+            writer.write(item, kind: kind, into: &json)
+            json.bytes.append(UInt8(ascii: "\n"))
+            return .json(json.bytes)
         }
-        var json = JSONWriter()
-        writer.write(item, kind: kind, into: &json)
-        json.bytes.append(UInt8(ascii: "\n"))
-        return .json(json.bytes)
-    }
-
-    /// The version of `meta.k8s.io` in which a table is asked for; `nil` for none.
-    private func tableVersion(_ request: HTTPRequest) -> StaticString? {
-        guard let accept = request.field("accept"), accept.contains("as=Table") else { return nil }
-        return accept.contains("v=v1;") || accept.contains("v=v1,") || accept.hasSuffix("v=v1")
-            ? "v1" : "v1beta1"
     }
 }
 
