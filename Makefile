@@ -55,7 +55,7 @@ bench-wire: deps ## bytes and nanoseconds a sample of the codec and others; SAMP
 bench-scale: deps ## a simulated fleet against one aggregator; NODES=, STEP=, SECONDS=
 	$(SWIFT) build -c release --product heapwire-aggregator
 	$(SWIFT) build -c release --product heapwire-fleet
-	@scripts/bench-scale
+	@BENCH_SECONDS=$(or $(SECONDS),$(BENCH_SECONDS),30) scripts/bench-scale
 
 fuzz-wire: deps ## ten minutes of coverage-guided fuzzing of the frame decoder
 	HEAPWIRE_FUZZ=1 $(SWIFT) build -c release --product fuzz-frame --scratch-path .build-fuzz
