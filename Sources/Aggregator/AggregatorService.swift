@@ -12,6 +12,8 @@ final class AggregatorService {
     private let api: APIService
     /// `nil` where agents are not checked with the apiserver.
     private let reviewer: TokenReviewer?
+    /// `nil` where there are no sinks.
+    private let sinks: RunningSinks?
 
     /// Starts everything.
     ///
@@ -29,6 +31,13 @@ final class AggregatorService {
         let cluster = Cluster(configuration: configuration.model.model, facts: names)
         self.cluster = cluster
         let counters = IngestCounters()
+        var answers = AggregatorAPI(
+            cluster: cluster, ingest: counters,
+            metadata: MetadataMetrics(
+                directory: metadata.directory, status: metadata.source?.status))
+        answers.batchOptions = configuration.labels.options
+        sinks = try RunningSinks(configuration.sinks, for: answers, dataDirectory: nil)
+        sinks?.show(in: &answers)
         do throws(TransportError) {
             var ingest = configuration.ingest.ingest
             if let policy = configuration.identity.policy, let access = configuration.source.access
@@ -46,13 +55,9 @@ final class AggregatorService {
             ingestAddress = agents.address
             listener = LoopConfined(agents, to: loops[0])
             ingestLoops = loops
-            var answers = AggregatorAPI(
-                cluster: cluster, ingest: counters,
-                metadata: MetadataMetrics(
-                    directory: metadata.directory, status: metadata.source?.status))
-            answers.batchOptions = configuration.labels.options
             api = try APIService(
                 configuration.api, listeningOn: configuration.listen.api, api: answers)
+            try sinks?.start()
             var threads: [SystemThread] = []
             for (number, loop) in loops.enumerated() {
                 threads.append(try SystemThread.start(name: "ingest-\(number)") { loop.run() })
@@ -85,12 +90,13 @@ final class AggregatorService {
         api.warn()
     }
 
-    /// Stops in the order in which data flows: agents, then answers. Call it once.
+    /// Stops in the order in which data flows: agents, then sinks, then answers. Call it once.
     func stop() {
         ingestLoops[0].post { [listener] in listener.value.stop() }
         for loop in ingestLoops { loop.stop() }
         for thread in ingestThreads { thread.join() }
         reviewer?.stop()
+        sinks?.stop()
         api.stop()
         metadata.stop()
     }

@@ -14,6 +14,8 @@ struct AggregatorAPI: Sendable {
     var ownMetrics: [SelfMetrics.Writer] = []
     var pushLimits = PusherBudget.Limits()
     let pushCounters = PushCounters()
+    /// `nil` where there are none.
+    var sinks: SinkSet?
 
     /// - Parameter cluster: with the roll-ups' facts from the same directory.
     init(
@@ -38,6 +40,7 @@ struct AggregatorAPI: Sendable {
         ResourceMetricsAPI(index: index, clock: clock).register(in: &router)
         registerPushed(in: &router)
         DiscoveryAPI(index: index, groups: APIGroups(custom: custom)).register(in: &router)
+        SinksAPI(sinks: sinks).register(in: &router)
         SelfMetrics(
             cluster: cluster, ingest: ingest, metadata: metadata, clock: clock,
             others: ownMetrics + [{ pushCounters.write(custom, &$0) }]

@@ -101,8 +101,9 @@ struct LabeledSample: Sendable, Equatable {
 protocol Batch: Sendable {
     /// The cycle, milliseconds since the epoch: the timestamp of every value.
     var timestamp: Int64 { get }
-    /// Whether it brings late data of a cycle that was handed out before.
+    /// Whether its points replace others that were handed out before.
     var isAmendment: Bool { get }
+    var lateness: BatchLateness { get }
     /// Calls `body` for each set. The set is only valid during the call.
     ///
     /// - Throws: what `body` throws.
@@ -111,11 +112,28 @@ protocol Batch: Sendable {
     ) throws(Failure)
 }
 
-/// A batch that is all there already: tests, small clusters, replays.
+extension Batch {
+    var lateness: BatchLateness { .onTime }
+}
+
+/// When a batch is handed out.
+enum BatchLateness: Sendable, Equatable {
+    /// In its turn, soon after its cycle.
+    case onTime
+    /// Long after its cycle, but no later cycle was handed out before it.
+    case inOrder
+    /// After later cycles.
+    case outOfOrder
+}
+
+/// A batch that is all there already: late parts of cycles, tests, replays.
 struct RecordedBatch: Batch {
     var timestamp: Int64
     var isAmendment = false
+    var lateness = BatchLateness.onTime
     var sets: [MetricSet]
+    /// Let go of when nobody needs the batch any more.
+    var receipt: BatchReceipt?
 
     func forEachSet<Failure: Error>(
         _ body: (borrowing MetricSet) throws(Failure) -> Void

@@ -2,16 +2,29 @@ import Wire
 
 /// The metric sets of one node, built into memory that is used again for the next.
 struct NodeSets {
-    private let batch: ModelBatch
+    private let index: ClusterIndex
+    private let custom: CustomMetrics?
+    private let options: BatchOptions
     private(set) var sets: [MetricSet] = []
     /// Sets of the node; those behind are left from a larger one.
     private(set) var count = 0
     /// Custom metrics no older than this count as current.
     private let oldestCustom: Int64
 
+    /// - Parameter timestamp: the cycle, milliseconds since the epoch.
+    init(
+        index: ClusterIndex, custom: CustomMetrics?, options: BatchOptions, timestamp: Int64
+    ) {
+        self.index = index
+        self.custom = custom
+        self.options = options
+        oldestCustom = timestamp &- 5 * 60_000
+    }
+
     init(batch: ModelBatch) {
-        self.batch = batch
-        oldestCustom = batch.timestamp &- 5 * 60_000
+        self.init(
+            index: batch.index, custom: batch.custom, options: batch.options,
+            timestamp: batch.timestamp)
     }
 
     /// Reads a node's newest values: none when it cannot be read.
@@ -22,7 +35,7 @@ struct NodeSets {
     /// Reads those of some of its pods: each pod's set, then its containers'.
     mutating func build(podsOf node: JoinedNode, where isWanted: (JoinedPod) -> Bool) {
         read(node) { sets, node, rows in
-            let labels = BatchLabels(node, options: sets.batch.options)
+            let labels = BatchLabels(node, options: sets.options)
             for pod in node.pods where isWanted(pod) { sets.add(pod, labels, rows) }
         }
     }
@@ -38,7 +51,7 @@ struct NodeSets {
     private mutating func read(
         _ node: JoinedNode, _ body: (inout NodeSets, JoinedNode, LiveRows) -> Void
     ) {
-        let index = batch.index
+        let index = index
         count = 0
         // Under the node's lock.
         let isRead = index.read(node) { node, rows in
@@ -47,6 +60,15 @@ struct NodeSets {
             return true
         }
         if isRead == nil { count = 0 }
+    }
+
+    /// Makes the sets of a copy of a node's values.
+    ///
+    /// - Parameter node: joined with the subjects that the copy has.
+    mutating func build(_ node: JoinedNode, _ rows: CycleRows) {
+        precondition(node.generation == rows.generation, "the node is joined for another layout")
+        count = 0
+        add(node, LiveRows(rows))
     }
 
     private mutating func next(_ kind: EntityKind) -> Int {
@@ -58,7 +80,7 @@ struct NodeSets {
     }
 
     private mutating func add(_ node: JoinedNode, _ rows: LiveRows) {
-        let labels = BatchLabels(node, options: batch.options)
+        let labels = BatchLabels(node, options: options)
         let nodePlace = next(.node)
         var totals = ResourceTotals()
         for pod in node.pods {
@@ -84,7 +106,7 @@ struct NodeSets {
     }
 
     private mutating func add(_ pod: JoinedPod, _ labels: BatchLabels, _ rows: LiveRows) {
-        let uid = batch.index.directory.namespace(pod.namespace)?.uid.description
+        let uid = index.directory.namespace(pod.namespace)?.uid.description
         let podLabels = labels.pod(pod, namespaceUID: uid)
         let podPlace = next(.pod)
         sets[podPlace].labels = podLabels
@@ -110,7 +132,7 @@ struct NodeSets {
     }
 
     private mutating func addCustom(to place: Int, _ pod: JoinedPod, _ container: String) {
-        guard let custom = batch.custom else { return }
+        guard let custom else { return }
         let owner = CustomOwner(namespace: pod.namespace, pod: pod.name, container: container)
         for (name, value) in custom.latest(of: owner, oldest: oldestCustom) {
             sets[place].values.append(MetricSample(.named(name, .gauge), .float(value)))

@@ -10,6 +10,8 @@ final class Cluster: Sendable {
     /// Ticks with every change of the subjects of any node.
     let layoutClock = LayoutClock()
     private let interner = ModelInterner()
+    /// Tells sinks which cycles nodes have closed.
+    let cycles = CycleFeed()
     private let facts: any PodFactsSource
     private let state = Mutex(State())
 
@@ -56,7 +58,7 @@ final class Cluster: Sendable {
                 guard state.nodes.count < configuration.nodes else { return nil }
                 let node = NodeModel(
                     name: name, configuration: configuration, rollUps: rollUps, podNodes: podNodes,
-                    facts: facts, layoutClock: layoutClock, interner: interner)
+                    facts: facts, layoutClock: layoutClock, interner: interner, cycles: cycles)
                 state.nodes[name] = NodeEntry(node: node)
                 state.sorted = nil
             }

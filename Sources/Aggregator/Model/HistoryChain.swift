@@ -149,7 +149,9 @@ final class HistoryChain {
 
     /// What a reader needs, taken under the node's lock and used without it. Copies nothing but
     /// references.
-    func snapshot(wanting slots: [Slot]) -> Snapshot {
+    ///
+    /// - Parameter slots: `nil` for all.
+    func snapshot(wanting slots: [Slot]?) -> Snapshot {
         Snapshot(
             firstSequence: firstSequence, slots: slots, limits: limits, plans: plans, base: base,
             start: start,
@@ -159,7 +161,7 @@ final class HistoryChain {
     struct Snapshot {
         /// Sequence of the chain's first frame.
         let firstSequence: UInt64
-        fileprivate let slots: [Slot]
+        fileprivate let slots: [Slot]?
         fileprivate let limits: WireLimits
         fileprivate let plans: SchemaPlans
         fileprivate let base: [UInt8]
@@ -175,7 +177,7 @@ final class HistoryChain {
             frame: (FrameHeader, FrameDecoder) -> Bool
         ) throws(WireError) {
             let decoder = try HistoryChain.decoder(base, limits, plans)
-            decoder.passOver(allBut: slots)
+            if let slots { decoder.passOver(allBut: slots) }
             var offset = start
             for part in parts {
                 while offset < part.byteCount {
@@ -187,9 +189,9 @@ final class HistoryChain {
                         let next = decoder.header.map { $0.sequence &+ 1 } ?? firstSequence
                         for change in try DictionaryCodec.decode(entry.payload) {
                             try decoder.apply(change)
-                            guard case .add(let slot, _, _) = change, changed(slot, next) else {
-                                continue
-                            }
+                            guard case .add(let slot, _, _) = change, slots != nil,
+                                changed(slot, next)
+                            else { continue }
                             decoder.want(slot)
                         }
                     }

@@ -1,33 +1,56 @@
 import Wire
 
-/// A node's newest values, seen under its lock.
+/// A node's values of one frame: the newest ones, seen under its lock, or a copy of those of a cycle.
 struct LiveRows {
-    private let chain: OpenChain
+    private let source: Source
+
+    private enum Source {
+        case chain(OpenChain)
+        case copy(CycleRows)
+    }
     /// When the frame's reading began, milliseconds since the epoch.
     let readTime: Int64
     /// The frame's step, milliseconds since the epoch.
     let step: Int64
 
     fileprivate init(_ chain: OpenChain, _ header: FrameHeader) {
-        self.chain = chain
+        source = .chain(chain)
         step = header.stepMilliseconds
         readTime = header.stepMilliseconds &+ header.readDelayMilliseconds
     }
 
+    init(_ rows: CycleRows) {
+        source = .copy(rows)
+        step = rows.step
+        readTime = rows.readTime
+    }
+
     /// A subject's values in the order of its schema; `nil` where the newest frame has none. Valid
     /// during the call only.
-    func row(_ slot: Slot) -> UnsafeBufferPointer<Int64>? { chain.decoder.row(of: slot) }
+    func row(_ slot: Slot) -> UnsafeBufferPointer<Int64>? {
+        switch source {
+        case .chain(let chain): chain.decoder.row(of: slot)
+        case .copy(let rows): rows.row(slot)
+        }
+    }
+
+    private func part(_ slot: Slot) -> (UnsafeMutablePointer<Int64>, counters: Int)? {
+        switch source {
+        case .chain(let chain): chain.part(slot)
+        case .copy(let rows): rows.part(slot)
+        }
+    }
 
     /// A subject's rate by its place in `LiveLayout.Item.rates`; `nil` where it has none this cycle.
     func rate(_ slot: Slot, _ index: Int) -> Double? {
-        guard let (part, counters) = chain.part(slot), index < counters else { return nil }
+        guard let (part, counters) = self.part(slot), index < counters else { return nil }
         let rate = Double(bitPattern: UInt64(bitPattern: part[1 + counters + index]))
         return rate.isNaN ? nil : rate
     }
 
     /// CPU use of the newest cycle, billionths of a core.
     func cpuNanocores(_ slot: Slot) -> Int64? {
-        guard let (part, counters) = chain.part(slot), part[2 + 2 * counters] >= 0 else {
+        guard let (part, counters) = self.part(slot), part[2 + 2 * counters] >= 0 else {
             return nil
         }
         return part[2 + 2 * counters]
@@ -35,7 +58,7 @@ struct LiveRows {
 
     /// Milliseconds between the two readings that the rates come from; `nil` where there is none.
     func rateWindow(_ slot: Slot) -> Int64? {
-        guard let (part, counters) = chain.part(slot), part[1 + 2 * counters] > 0 else {
+        guard let (part, counters) = self.part(slot), part[1 + 2 * counters] > 0 else {
             return nil
         }
         return part[1 + 2 * counters]
@@ -43,7 +66,7 @@ struct LiveRows {
 
     /// When a subject's counters were read for its rates, milliseconds since the epoch.
     func rateTime(_ slot: Slot) -> Int64? {
-        guard let (part, _) = chain.part(slot), part[0] != RateTable.never else { return nil }
+        guard let (part, _) = self.part(slot), part[0] != RateTable.never else { return nil }
         return part[0]
     }
 }

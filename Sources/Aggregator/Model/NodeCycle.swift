@@ -46,6 +46,11 @@ struct NodeCycle {
         }
     }
 
+    /// Whether a frame closed this cycle and was counted for the roll-ups.
+    func hasClosed(_ cycle: Int64, resolution: Int64) -> Bool {
+        counted.contains(cycle / resolution)
+    }
+
     /// A pod's figures of a cycle, by the index in `RollUps.metrics`.
     struct PodSums {
         /// The pod's own.
@@ -149,6 +154,11 @@ struct RollUpRow {
 
     subscript(index: Int) -> Double { values[index] }
 
+    /// Of a metric of `RollUps.metrics` by its index; `nil` where there is none.
+    func value(at index: Int) -> Double? {
+        present & 1 &<< UInt32(truncatingIfNeeded: index) != 0 ? values[index] : nil
+    }
+
     @inline(__always)
     mutating func add(_ value: Double, at index: Int) {
         present |= 1 &<< UInt32(truncatingIfNeeded: index)
@@ -194,6 +204,12 @@ struct CountedCycles {
         guard words[word] & bit == 0 else { return false }
         words[word] |= bit
         return true
+    }
+
+    func contains(_ cycle: Int64) -> Bool {
+        guard newest != .min, cycle <= newest, cycle > newest &- count else { return false }
+        let (word, bit) = place(cycle)
+        return words[word] & bit != 0
     }
 
     private func place(_ cycle: Int64) -> (Int, UInt64) {

@@ -12,6 +12,8 @@ final class NodeModel: @unchecked Sendable {
     private let newestStep = Atomic<Int64>(.min)
     /// Ticks with every change of the subjects of any node.
     private let layoutClock: LayoutClock
+    /// Who waits for closed cycles.
+    private let cycles: CycleFeed
     /// Number of the connection that speaks for the node, 0 for none.
     let speaker = Atomic<UInt64>(0)
     private let lock = Lock()
@@ -23,12 +25,14 @@ final class NodeModel: @unchecked Sendable {
 
     init(
         name: String, configuration: ModelConfiguration, rollUps: RollUps, podNodes: PodNodes,
-        facts: any PodFactsSource, layoutClock: LayoutClock, interner: ModelInterner
+        facts: any PodFactsSource, layoutClock: LayoutClock, interner: ModelInterner,
+        cycles: CycleFeed
     ) {
         self.name = name
         self.configuration = configuration
         self.podNodes = podNodes
         self.layoutClock = layoutClock
+        self.cycles = cycles
         state = State(cycle: NodeCycle(rollUps: rollUps, facts: facts), interner: interner)
         // Nodes that begin together need not trim together.
         state.trimPhase = Int64(truncatingIfNeeded: UInt64(bitPattern: Int64(name.hashValue)) >> 1)
@@ -54,6 +58,8 @@ final class NodeModel: @unchecked Sendable {
         var counters = Counters()
         var cycle: NodeCycle
         let interner: ModelInterner
+        /// Copies of cycles that somebody has yet to read, oldest first; two at most.
+        var captures: [CycleRows] = []
         /// The time, in trim intervals, of the last trim.
         var lastTrim: Int64 = .min
         var trimPhase: Int64 = 0
@@ -160,6 +166,7 @@ final class NodeModel: @unchecked Sendable {
             let chain = try state.selectedChain()
             let isKept = state.settled.contains(chain.nextSequence)
             if !isKept { chain.history.continueEmpty(from: chain.decoder) }
+            state.capture(chain, configuration.resolution, for: cycles)
             let header: FrameHeader
             do throws(WireError) {
                 header = try state.decode(payload, in: chain) { podNodes.insert($0, on: self) }
@@ -199,6 +206,7 @@ final class NodeModel: @unchecked Sendable {
         if cycle == step {
             state.cycle.close(
                 cycle, header, chain, resolution: configuration.resolution, isSummed: isPlausible)
+            if isPlausible { cycles.note(cycle, closedBy: self) }
         }
         let gone = try state.trim(now: step, configuration)
         podNodes.remove(gone, from: self)

@@ -83,6 +83,19 @@ final class RollUps: Sendable {
         }
     }
 
+    /// The sums of one cycle: of the namespaces in the order of their names, and of the cluster.
+    func rows(
+        at cycle: Int64
+    ) -> (namespaces: [(name: String, row: RollUpRow)], cluster: RollUpRow?) {
+        let index = cycle / configuration.resolution
+        return state.withLock { state in
+            let found = state.namespaces.compactMap { name, series in
+                series.row(at: index).map { (name: name, row: $0) }
+            }
+            return (found.sorted { $0.name < $1.name }, state.cluster.row(at: index))
+        }
+    }
+
     /// How many nodes brought a frame for a cycle, oldest first.
     var reportingNodes: [(cycle: Int64, count: Int)] {
         let resolution = configuration.resolution
@@ -140,6 +153,12 @@ final class RollUpSeries: @unchecked Sendable {
             rows[place] = RollUpRow()
         }
         rows[place].add(row, else: RollUpRow())
+    }
+
+    fileprivate func row(at index: Int64) -> RollUpRow? {
+        guard !stamps.isEmpty else { return nil }
+        let place = ringPlace(index, stamps.count)
+        return stamps[place] == index && rows[place].present != 0 ? rows[place] : nil
     }
 
     fileprivate func points(column: Int) -> [(index: Int64, value: Double)] {

@@ -81,6 +81,20 @@ protocol SinkDelivery: AnyObject {
     func deliver(_ request: SinkRequest, deadline: UInt64) -> DeliveryOutcome
     /// Gives up connections. The next delivery makes new ones.
     func disconnect()
+    /// Where it connects to; empty for what needs no network.
+    var endpoints: [SinkEndpoint] { get }
+    /// Asks the backend something harmless that needs the same rights as a delivery.
+    ///
+    /// - Parameter deadline: monotonic nanoseconds.
+    func probe(deadline: UInt64) -> SinkProbe
+}
+
+/// What a backend said to a harmless question.
+enum SinkProbe: Sendable, Equatable {
+    case passed
+    case failed(problem: String, remedy: String)
+    /// The protocol has no harmless question.
+    case untested(reason: String)
 }
 
 /// In which order requests that had to wait are sent.
@@ -91,12 +105,30 @@ enum DeliveryOrder: Sendable, Equatable {
     case freshestFirst
 }
 
+/// What a backend does with points that are older than others it has.
+enum LatePoints: Sendable, Equatable {
+    case taken
+    /// They are refused, unless no later ones of their series came before them.
+    case onlyInOrder
+    /// The protocol has no timestamps: what is sent counts as now.
+    case never
+
+    func admits(_ lateness: BatchLateness) -> Bool {
+        switch lateness {
+        case .onTime: true
+        case .inOrder: self != .never
+        case .outOfOrder: self == .taken
+        }
+    }
+}
+
 /// A sink as configured: what the machinery needs to run it.
 struct SinkPlan: Sendable {
     var encoder: any SinkEncoder
     var order: DeliveryOrder
     /// Whether a point that is sent again replaces the old one; else amendments are left out.
     var overwrites: Bool
+    var latePoints = LatePoints.taken
     /// Requests in flight at the same time, each on its own connection.
     var concurrency = 1
     var makeDelivery: @Sendable (SinkEnvironment) -> any SinkDelivery

@@ -15,6 +15,8 @@ final class SinkRunner: @unchecked Sendable {
         /// Time between two batches that are sent; 0 for every batch.
         var intervalMilliseconds: Int64 = 0
         var timeoutMilliseconds: Int64 = 20_000
+        /// Time between two cycles.
+        var resolutionMilliseconds: Int64 = 10_000
         var filter: SinkFilter?
     }
 
@@ -36,7 +38,6 @@ final class SinkRunner: @unchecked Sendable {
     private var deadLetters: DeadLetters
     private var schedule = RetrySchedule()
     private var status: SinkStatus
-    private var sentCycles = SentCycles()
     private var isStopping = false
     private var stopDeadline = UInt64.max
     private var nextSync = UInt64.max
@@ -67,23 +68,20 @@ final class SinkRunner: @unchecked Sendable {
         monitor.withLock { threads = started }
     }
 
-    /// Hands over a closed cycle. Returns at once.
-    func offer(_ batch: any Batch) {
+    /// Hands over a batch.
+    ///
+    /// - Parameter deadline: until when (monotonic nanoseconds) it may wait for room; at that time, or
+    ///   at once where there is none, the oldest batch that waits is dropped and counted.
+    func offer(_ batch: any Batch, waitingUntil deadline: UInt64 = 0) {
         monitor.withLock {
-            if isStopping { return }
-            if batch.isAmendment {
-                let isWanted =
-                    settings.intervalMilliseconds == 0 || sentCycles.contains(batch.timestamp)
-                guard plan.overwrites, isWanted else {
-                    status.skippedAmendments += 1
-                    return
-                }
-            } else {
-                guard sentCycles.admits(batch.timestamp, interval: settings.intervalMilliseconds)
-                else { return }
-                sentCycles.insert(batch.timestamp)
+            guard admits(batch) else { return }
+            while inbox.count >= Self.inboxCountMax, !isStopping,
+                environment.clock.monotonicNanoseconds < deadline
+            {
+                monitor.wait(untilNanoseconds: deadline)
             }
-            if inbox.count == Self.inboxCountMax {
+            if isStopping { return }
+            if inbox.count >= Self.inboxCountMax {
                 inbox.removeFirst()
                 status.skippedCycles += 1
             }
@@ -91,6 +89,26 @@ final class SinkRunner: @unchecked Sendable {
             monitor.signal()
         }
     }
+
+    private func admits(_ batch: any Batch) -> Bool {
+        let interval = settings.intervalMilliseconds
+        // The first cycle of each interval, so that late data and another process agree.
+        if interval > 0, batch.timestamp % interval >= settings.resolutionMilliseconds {
+            return false
+        }
+        if batch.isAmendment, !plan.overwrites {
+            status.skippedAmendments += 1
+            return false
+        }
+        if !plan.latePoints.admits(batch.lateness) {
+            status.skippedLate += 1
+            return false
+        }
+        return true
+    }
+
+    /// Whether an order is lost when later cycles are handed over before earlier ones.
+    var needsOrder: Bool { plan.latePoints == .onlyInOrder }
 
     /// Ends the sink: everything offered is encoded, and delivered as far as the deadline (monotonic
     /// nanoseconds) allows. What is left stays on disk, or is lost without one.
@@ -288,26 +306,5 @@ final class SinkRunner: @unchecked Sendable {
 
     private var nowMilliseconds: Int64 {
         Int64(environment.clock.realtimeNanoseconds / 1_000_000)
-    }
-}
-
-/// Which cycles a sink was given, so that amendments go where the cycle went.
-struct SentCycles {
-    private static let countMax = 4_096
-    private var cycles: [Int64] = []
-    private var latest = Int64.min
-
-    func contains(_ cycle: Int64) -> Bool { cycles.contains(cycle) }
-
-    /// Whether the sink's interval has passed.
-    func admits(_ cycle: Int64, interval: Int64) -> Bool {
-        guard interval > 0, latest != .min else { return true }
-        return cycle / interval != latest / interval
-    }
-
-    mutating func insert(_ cycle: Int64) {
-        latest = max(latest, cycle)
-        if cycles.count == Self.countMax { cycles.removeFirst(Self.countMax / 2) }
-        cycles.append(cycle)
     }
 }

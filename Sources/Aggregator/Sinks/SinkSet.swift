@@ -1,7 +1,15 @@
 import Wire
 
+/// Who takes batches.
+protocol BatchTaker: AnyObject, Sendable {
+    /// - Parameter deadline: until when (monotonic nanoseconds) it may wait for room; 0 for not at all.
+    func offer(_ batch: any Batch, waitingUntil deadline: UInt64)
+    /// Whether points that come after later ones are refused.
+    var needsOrder: Bool { get }
+}
+
 /// All sinks of an aggregator.
-final class SinkSet: Sendable {
+final class SinkSet: BatchTaker {
     private let runners: [SinkRunner]
     private let clock: Clock
 
@@ -9,7 +17,7 @@ final class SinkSet: Sendable {
     ///
     /// - Throws: when a queue's directory cannot be made or read.
     init(
-        _ sinks: [ConfiguredSink], dataDirectory: String?,
+        _ sinks: [ConfiguredSink], dataDirectory: String?, resolution: Int64 = 10_000,
         environment: SinkEnvironment = SinkEnvironment()
     ) throws(QueueFileError) {
         clock = environment.clock
@@ -23,9 +31,11 @@ final class SinkSet: Sendable {
             limits.memoryByteCountMax = min(
                 limits.byteCountMax, files == nil ? limits.byteCountMax : 32 << 20)
             let queue = try SinkQueue(limits: limits, order: sink.plan.order, files: files)
+            var settings = sink.settings
+            settings.resolutionMilliseconds = resolution
             runners.append(
                 SinkRunner(
-                    plan: sink.plan, settings: sink.settings, queue: queue,
+                    plan: sink.plan, settings: settings, queue: queue,
                     deadLetters: DeadLetters(files: files), environment: environment))
         }
         self.runners = runners
@@ -48,10 +58,15 @@ final class SinkSet: Sendable {
         for runner in runners { try runner.start() }
     }
 
-    /// Hands a closed or amended cycle to every sink. Returns at once.
-    func offer(_ batch: any Batch) {
-        for runner in runners { runner.offer(batch) }
+    /// Hands a batch to every sink.
+    ///
+    /// - Parameter deadline: see `SinkRunner.offer`; 0 returns at once.
+    func offer(_ batch: any Batch, waitingUntil deadline: UInt64 = 0) {
+        for runner in runners { runner.offer(batch, waitingUntil: deadline) }
     }
+
+    /// Whether any sink's backend refuses points that come after later ones.
+    var needsOrder: Bool { runners.contains { $0.needsOrder } }
 
     /// Ends all sinks at the same time, within the time.
     func stop(timeoutMilliseconds: Int64) {

@@ -18,6 +18,8 @@ struct SinkStatus: Sendable, Equatable {
     var skippedCycles = 0
     /// Amendments that this sink cannot take.
     var skippedAmendments = 0
+    /// Batches that came after their time, where the backend takes no such points.
+    var skippedLate = 0
     var damagedRecords = 0
     var fileErrors = 0
     var queuedRequests = 0
@@ -72,6 +74,7 @@ struct SinkStatus: Sendable, Equatable {
             ("refusedRequests", refusedRequests), ("refusedPoints", refusedPoints),
             ("droppedRequests", droppedRequests), ("droppedPoints", droppedPoints),
             ("skippedCycles", skippedCycles), ("skippedAmendments", skippedAmendments),
+            ("skippedLate", skippedLate),
             ("damagedRecords", damagedRecords), ("fileErrors", fileErrors),
             ("queuedRequests", queuedRequests), ("queuedBytes", queuedBytes),
         ]

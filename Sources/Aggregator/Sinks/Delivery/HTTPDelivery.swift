@@ -15,6 +15,9 @@ protocol HTTPSinkBackend {
     mutating func deliver(
         _ request: SinkRequest, _ exchange: HTTPExchange
     ) throws(SinkError) -> DeliveryOutcome?
+    /// The answer to a harmless request with the credentials of a delivery; `nil` where the
+    /// protocol has none.
+    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPSinkResponse?
 }
 
 extension HTTPSinkBackend {
@@ -26,6 +29,7 @@ extension HTTPSinkBackend {
     mutating func deliver(
         _ request: SinkRequest, _ exchange: HTTPExchange
     ) throws(SinkError) -> DeliveryOutcome? { nil }
+    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPSinkResponse? { nil }
 }
 
 /// One exchange after the other with a server, under one deadline.
@@ -55,6 +59,18 @@ struct HTTPExchange {
 
 /// Statuses as most backends mean them.
 enum HTTPVerdict {
+    /// What a person can do about a status that is no success.
+    static func remedy(_ status: Int) -> String {
+        switch status {
+        case 401: "give the sink credentials that the server knows"
+        case 403: "give the sink's user the right to write"
+        case 404: "check the path of the sink's URI: nothing answers there"
+        case 429: "the server refuses for its rate limit; raise the limit or the sink's interval"
+        case 500...: "the server has a problem of its own; see its log"
+        default: "check the sink's address and options against the server's documentation"
+        }
+    }
+
     static func byStatus(_ response: HTTPSinkResponse) -> DeliveryOutcome {
         let reason = "HTTP \(response.status) \(response.excerpt)"
         switch response.status {
@@ -70,6 +86,7 @@ enum HTTPVerdict {
 /// Delivers over HTTP.
 final class HTTPDelivery<Backend: HTTPSinkBackend>: SinkDelivery {
     private var backend: Backend
+    let endpoints: [SinkEndpoint]
     private let requesters: [any HTTPRequester]
     private let environment: SinkEnvironment
     /// Which server is used; the next one after a failure.
@@ -80,6 +97,7 @@ final class HTTPDelivery<Backend: HTTPSinkBackend>: SinkDelivery {
     init(_ backend: Backend, _ endpoints: [SinkEndpoint], environment: SinkEnvironment) {
         precondition(!endpoints.isEmpty)
         self.backend = backend
+        self.endpoints = endpoints
         self.environment = environment
         requesters = endpoints.map { ConnectionRequester($0, environment: environment) }
     }
@@ -113,4 +131,22 @@ final class HTTPDelivery<Backend: HTTPSinkBackend>: SinkDelivery {
     }
 
     private func nextServer() { serverIndex = (serverIndex + 1) % requesters.count }
+
+    func probe(deadline: UInt64) -> SinkProbe {
+        let exchange = HTTPExchange(
+            requesters[serverIndex], deadline: deadline, environment: environment)
+        do throws(SinkError) {
+            guard let response = try backend.probe(exchange) else {
+                return .untested(reason: "the protocol has no request that changes nothing")
+            }
+            if (200..<300).contains(response.status) { return .passed }
+            return .failed(
+                problem: "HTTP \(response.status) \(response.excerpt)",
+                remedy: HTTPVerdict.remedy(response.status))
+        } catch {
+            return .failed(
+                problem: error.description,
+                remedy: "check the address and the sink's options against the server's log")
+        }
+    }
 }

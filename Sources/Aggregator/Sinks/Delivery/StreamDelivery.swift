@@ -9,6 +9,8 @@ protocol StreamSinkProtocol {
     ) throws(SinkError) -> DeliveryOutcome
     /// After connecting: authentication and the like.
     mutating func greet(_ connection: BlockingConnection, deadline: UInt64) throws(SinkError)
+    /// After the greeting: something harmless that the server answers.
+    mutating func probe(_ connection: BlockingConnection, deadline: UInt64) throws(SinkError)
 }
 
 extension StreamSinkProtocol {
@@ -19,6 +21,7 @@ extension StreamSinkProtocol {
 final class StreamDelivery<Protocol: StreamSinkProtocol>: SinkDelivery {
     private var conversation: Protocol
     private let endpoint: SinkEndpoint
+    var endpoints: [SinkEndpoint] { [endpoint] }
     private let environment: SinkEnvironment
     private var connection: BlockingConnection?
 
@@ -29,6 +32,20 @@ final class StreamDelivery<Protocol: StreamSinkProtocol>: SinkDelivery {
     }
 
     func disconnect() { connection = nil }
+
+    func probe(deadline: UInt64) -> SinkProbe {
+        do throws(SinkError) {
+            let used = try BlockingConnection(
+                to: endpoint, environment: environment, deadline: deadline)
+            try conversation.greet(used, deadline: deadline)
+            try conversation.probe(used, deadline: deadline)
+            return .passed
+        } catch {
+            return .failed(
+                problem: error.description,
+                remedy: "check the sink's credentials, and that the server speaks this protocol")
+        }
+    }
 
     func deliver(_ request: SinkRequest, deadline: UInt64) -> DeliveryOutcome {
         do throws(SinkError) {
@@ -60,6 +77,7 @@ final class StreamDelivery<Protocol: StreamSinkProtocol>: SinkDelivery {
 final class LineDelivery: SinkDelivery {
     private let endpoint: SinkEndpoint
     private let environment: SinkEnvironment
+    var endpoints: [SinkEndpoint] { [endpoint] }
     private static let closePatienceNanoseconds: UInt64 = 5_000_000_000
 
     init(_ endpoint: SinkEndpoint, environment: SinkEnvironment) {
@@ -68,6 +86,10 @@ final class LineDelivery: SinkDelivery {
     }
 
     func disconnect() {}
+
+    func probe(deadline: UInt64) -> SinkProbe {
+        .untested(reason: "the server never answers in this protocol")
+    }
 
     func deliver(_ request: SinkRequest, deadline: UInt64) -> DeliveryOutcome {
         do throws(SinkError) {
@@ -88,11 +110,16 @@ final class LineDelivery: SinkDelivery {
 /// Delivers each request as one UDP datagram. There is no yes: what the kernel took counts.
 final class DatagramDelivery: SinkDelivery {
     private let address: HostAndPort
+    var endpoints: [SinkEndpoint] { [SinkEndpoint(address: address)] }
     private var socket: Int32 = -1
 
     init(_ address: HostAndPort) { self.address = address }
 
     deinit { disconnect() }
+
+    func probe(deadline: UInt64) -> SinkProbe {
+        .untested(reason: "nobody answers a datagram in this protocol")
+    }
 
     func disconnect() {
         if socket >= 0 { close(socket) }
@@ -134,7 +161,17 @@ final class DescriptorDelivery: SinkDelivery {
 
     init(_ descriptor: Int32) { self.descriptor = descriptor }
 
+    var endpoints: [SinkEndpoint] { [] }
+
     func disconnect() {}
+
+    func probe(deadline: UInt64) -> SinkProbe {
+        fcntl(descriptor, F_GETFD) >= 0
+            ? .passed
+            : .failed(
+                problem: "file descriptor \(descriptor) is closed",
+                remedy: "start the aggregator with its output open")
+    }
 
     func deliver(_ request: SinkRequest, deadline: UInt64) -> DeliveryOutcome {
         var offset = 0

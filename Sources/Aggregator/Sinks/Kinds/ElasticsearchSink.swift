@@ -92,6 +92,11 @@ struct ElasticsearchBackend: HTTPSinkBackend {
         }
     }
 
+    /// The root document, which wants credentials but nothing else.
+    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPSinkResponse? {
+        try call(exchange, "GET", "/", "")
+    }
+
     private func call(
         _ exchange: HTTPExchange, _ method: String, _ path: String, _ body: String
     ) throws(SinkError) -> HTTPSinkResponse {

@@ -28,7 +28,8 @@ extension SinkDefinition {
         ) { "/v3/projects/\($0)/timeSeries" }
         // Cloud Monitoring refuses points older than the newest of a series.
         return SinkPlan(
-            encoder: StackdriverEncoder(settings), order: .oldestFirst, overwrites: false
+            encoder: StackdriverEncoder(settings), order: .oldestFirst, overwrites: false,
+            latePoints: .onlyInOrder
         ) { HTTPDelivery(backend, [backend.endpoint], environment: $0) }
     }
 
@@ -44,7 +45,7 @@ extension SinkDefinition {
         ) { "/v3/projects/\($0)/timeSeries" }
         return SinkPlan(
             encoder: GCMEncoder(onlyAutoscaling: metrics == "autoscaling"), order: .oldestFirst,
-            overwrites: false
+            overwrites: false, latePoints: .onlyInOrder
         ) { HTTPDelivery(backend, [backend.endpoint], environment: $0) }
     }
 
@@ -97,6 +98,13 @@ struct GoogleBackend: HTTPSinkBackend {
     mutating func deliver(
         _ request: SinkRequest, _ exchange: HTTPExchange
     ) throws(SinkError) -> DeliveryOutcome? {
+        authorization = try credentials.fields(exchange)
+        _ = try credentials.findProject(exchange)
+        return nil
+    }
+
+    /// A token and the project; writing nothing is an error in these interfaces.
+    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPSinkResponse? {
         authorization = try credentials.fields(exchange)
         _ = try credentials.findProject(exchange)
         return nil

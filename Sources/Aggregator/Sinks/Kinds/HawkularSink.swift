@@ -130,6 +130,10 @@ struct HawkularBackend: HTTPSinkBackend {
         return .accepted
     }
 
+    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPSinkResponse? {
+        try call("POST", "gauges/raw", Array("[]".utf8), exchange)
+    }
+
     private mutating func sendTags(
         _ tags: ArraySlice<UInt8>, of id: String, _ type: String, _ exchange: HTTPExchange
     ) throws(SinkError) {

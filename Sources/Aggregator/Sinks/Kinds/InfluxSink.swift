@@ -91,6 +91,16 @@ struct InfluxBackend: HTTPSinkBackend {
         }
     }
 
+    /// Writes no line, which the server judges as any other write. A database that is not there
+    /// yet is no problem: the first delivery makes it.
+    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPSinkResponse? {
+        let empty = SinkRequest(
+            cycle: 0, pointCount: 0, body: isCompressed ? BodyPacking.gzip.pack([0x0A]) : [0x0A])
+        var response = try exchange(try httpRequest(for: empty))
+        if needsPreparation(after: response) { response.status = 204 }
+        return response
+    }
+
     private func accepted(_ error: String?) throws(SinkError) {
         if let error { throw .backend(error) }
     }

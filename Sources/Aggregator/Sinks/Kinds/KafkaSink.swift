@@ -98,6 +98,24 @@ final class KafkaDelivery: SinkDelivery {
         leaders = [:]
     }
 
+    var endpoints: [SinkEndpoint] {
+        settings.bootstrap.map { SinkEndpoint(address: $0, tls: settings.tls) }
+    }
+
+    /// Leaders of the topic, and an identity to write with.
+    func probe(deadline: UInt64) -> SinkProbe {
+        do throws(SinkError) {
+            try learnLeaders(deadline)
+            try becomeProducer(deadline)
+            return .passed
+        } catch {
+            return .failed(
+                problem: error.description,
+                remedy: "check user, password and sasl, that the topic \(settings.topic) exists or "
+                    + "may be made, and that the user may write to it")
+        }
+    }
+
     func deliver(_ request: SinkRequest, deadline: UInt64) -> DeliveryOutcome {
         var failure = SinkError.backend("Kafka: no leader")
         for _ in 0..<Self.attemptsMax {

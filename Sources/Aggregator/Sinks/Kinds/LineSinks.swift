@@ -93,7 +93,8 @@ extension SinkDefinition {
             host: uri.host.isEmpty ? "localhost" : uri.host, port: uri.port ?? 8_125)
         // StatsD stamps what it gets with its own clock.
         return SinkPlan(
-            encoder: StatsdEncoder(settings), order: .oldestFirst, overwrites: false
+            encoder: StatsdEncoder(settings), order: .oldestFirst, overwrites: false,
+            latePoints: .never
         ) { _ in DatagramDelivery(address) }
     }
 }

@@ -141,6 +141,10 @@ struct RedisConversation: StreamSinkProtocol {
         }
     }
 
+    mutating func probe(_ connection: BlockingConnection, deadline: UInt64) throws(SinkError) {
+        try expectOK(connection, [Array("PING".utf8)], deadline)
+    }
+
     private func expectOK(
         _ connection: BlockingConnection, _ words: [[UInt8]], _ deadline: UInt64
     ) throws(SinkError) {

@@ -34,6 +34,14 @@ extension SinkDefinition {
 struct RiemannConversation: StreamSinkProtocol {
     private static let answerByteCountMax = 1 << 20
 
+    /// A message without events.
+    mutating func probe(_ connection: BlockingConnection, deadline: UInt64) throws(SinkError) {
+        let nothing = SinkRequest(cycle: 0, pointCount: 0, body: [])
+        if case .failed(let reason, _) = try send(nothing, over: connection, deadline: deadline) {
+            throw .backend(reason)
+        }
+    }
+
     mutating func send(
         _ request: SinkRequest, over connection: BlockingConnection, deadline: UInt64
     ) throws(SinkError) -> DeliveryOutcome {

@@ -5,6 +5,15 @@ struct PostBackend: HTTPSinkBackend {
     var target: String
     var fields: [(name: String, value: String)]
     var credentials: HTTPCredentials = .none
+    /// A body without any point, which the server takes or refuses as it would another; `nil`
+    /// where it takes none.
+    var emptyBody: [UInt8]?
+
+    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPSinkResponse? {
+        guard let emptyBody else { return nil }
+        return try exchange(
+            httpRequest(for: SinkRequest(cycle: 0, pointCount: 0, body: emptyBody)))
+    }
 
     func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPSinkRequest {
         HTTPSinkRequest(
@@ -70,12 +79,14 @@ extension SinkDefinition {
         }
         let order = try options.choice("order", default: "freshest", of: ["freshest", "oldest"])
         let backend = PostBackend(
-            target: target.basePath, fields: fields, credentials: try HTTPCredentials(options))
+            target: target.basePath, fields: fields, credentials: try HTTPCredentials(options),
+            emptyBody: BodyPacking.snappy.pack([]))
         let encoder: any SinkEncoder =
             isSecond ? RemoteWrite2Encoder(settings) : RemoteWriteEncoder(settings)
         return SinkPlan(
             encoder: encoder, order: order == "freshest" ? .freshestFirst : .oldestFirst,
-            overwrites: true,
+            overwrites: order == "freshest",
+            latePoints: order == "freshest" ? .taken : .onlyInOrder,
             concurrency: try options.integer("concurrency", default: 1, in: 1...64)
         ) { [endpoints = target.endpoints] in HTTPDelivery(backend, endpoints, environment: $0) }
     }
@@ -102,7 +113,8 @@ extension SinkDefinition {
                 (String(header[..<colon]), String(header[header.index(after: colon)...])))
         }
         let backend = PostBackend(
-            target: target.basePath, fields: fields, credentials: try HTTPCredentials(options))
+            target: target.basePath, fields: fields, credentials: try HTTPCredentials(options),
+            emptyBody: isCompressed ? BodyPacking.gzip.pack([]) : [])
         let encoder = OTLPEncoder(
             clusterName: options.string("cluster_name", default: "default"),
             packing: isCompressed ? .gzip : .none)

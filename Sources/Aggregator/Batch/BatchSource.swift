@@ -1,0 +1,53 @@
+import Synchronization
+import Wire
+
+/// What batches are made from: nodes, names, Heapster's labels.
+final class BatchSource: Sendable {
+    let index: ClusterIndex
+    private let custom: CustomMetrics?
+    private let options: BatchOptions
+    private let missed = Atomic<Int>(0)
+
+    init(index: ClusterIndex, custom: CustomMetrics? = nil, options: BatchOptions = BatchOptions())
+    {
+        self.index = index
+        self.custom = custom
+        self.options = options
+    }
+
+    var cluster: Cluster { index.cluster }
+
+    /// Nodes that could not be read any more at their cycle, because sinks were slower than cycles
+    /// come; counted once for each sink.
+    var missedNodes: Int { missed.load(ordering: .relaxed) }
+
+    func noteMissed() { missed.add(1, ordering: .relaxed) }
+
+    /// - Parameter withCustom: whether pushed metrics, of which only the newest is at hand, belong in.
+    func builder(at timestamp: Int64, withCustom: Bool = true) -> NodeSets {
+        NodeSets(
+            index: index, custom: withCustom ? custom : nil, options: options,
+            timestamp: timestamp)
+    }
+
+    func namespaceUID(_ name: String) -> String? {
+        index.directory.namespace(name)?.uid.description
+    }
+
+    /// The node with names for these rows' subjects: as it is known, or joined anew where its
+    /// subjects have changed since.
+    func joined(_ node: NodeModel, _ rows: CycleRows) -> JoinedNode? {
+        if let known = index.node(named: node.name), known.model === node,
+            known.generation == rows.generation
+        {
+            return known
+        }
+        return join(node, rows)
+    }
+
+    /// The node with names for these rows' subjects; about 50 µs.
+    func join(_ node: NodeModel, _ rows: CycleRows) -> JoinedNode {
+        let names = index.directory.node(node.name)
+        return JoinedNode(node, rows.layout, names.view(), names: index.directory)
+    }
+}

@@ -1,0 +1,50 @@
+import Wire
+
+/// Cycles of one node that were not in their batches, as batches of their own; and the sums that
+/// they change.
+struct LateBatches {
+    let source: BatchSource
+
+    /// Each of the node's cycles that the model still has, in the order of time within a chain.
+    ///
+    /// Where the values are at hand nothing is decoded, so a node whose clock is behind, and which is
+    /// late every time, costs no more than others.
+    ///
+    /// - Throws: `WireError` when history cannot be decoded, which is our own fault.
+    func forEachCycle(
+        of node: NodeModel, _ cycles: Set<Int64>, _ body: (_ cycle: Int64, [MetricSet]) -> Void
+    ) throws(WireError) {
+        let atHand = cycles.count <= 2 ? cycles.compactMap { node.cycleRows(at: $0) } : []
+        if atHand.count == cycles.count {
+            for rows in atHand.sorted(by: { $0.step < $1.step }) {
+                if let joined = source.joined(node, rows) { show(joined, rows, body) }
+            }
+            return
+        }
+        var joined: JoinedNode?
+        try CycleReplay(node: node).read(cycles) { rows in
+            let current: JoinedNode
+            if let joined, joined.generation == rows.generation {
+                current = joined
+            } else {
+                current = source.join(node, rows)
+                joined = current
+            }
+            show(current, rows, body)
+        }
+    }
+
+    private func show(
+        _ node: JoinedNode, _ rows: CycleRows, _ body: (_ cycle: Int64, [MetricSet]) -> Void
+    ) {
+        var builder = source.builder(at: rows.step, withCustom: false)
+        builder.build(node, rows)
+        body(rows.step, Array(builder.sets[..<builder.count]))
+    }
+
+    /// The sums of a cycle as they are now; empty when the model has forgotten it.
+    func sums(at cycle: Int64) -> [MetricSet] {
+        BatchSums.sets(
+            at: cycle, of: source.cluster.rollUps, namespaceUID: source.namespaceUID)
+    }
+}

@@ -1,0 +1,54 @@
+import Wire
+
+/// The sinks of an aggregator with what feeds them.
+final class RunningSinks: Sendable {
+    let set: SinkSet
+    private let feeder: CycleFeeder
+    private let timeoutMilliseconds: Int64
+
+    /// - Parameter dataDirectory: where queues and the cursor are kept; `nil` keeps queues in memory.
+    /// - Returns: `nil` where no sink is configured.
+    /// - Throws: when a queue's directory cannot be used.
+    init?(
+        _ flags: SinkFlags, for api: AggregatorAPI, dataDirectory: String?
+    ) throws(UsageError) {
+        guard !flags.sinks.isEmpty else { return nil }
+        timeoutMilliseconds = flags.shutdownTimeoutMilliseconds
+        do throws(QueueFileError) {
+            set = try SinkSet(
+                flags.sinks, dataDirectory: dataDirectory,
+                resolution: api.cluster.configuration.resolution)
+        } catch {
+            throw UsageError(problems: ["--data-dir: \(error); sinks keep their queues there"])
+        }
+        feeder = CycleFeeder(
+            BatchSource(index: api.index, custom: api.custom, options: api.batchOptions), to: set,
+            dataDirectory: dataDirectory)
+    }
+
+    /// Adds `/api/v1/sinks` and the counters in `/metrics`.
+    func show(in api: inout AggregatorAPI) {
+        api.sinks = set
+        api.ownMetrics.append { [set, clock = api.clock] text in
+            set.write(to: &text, now: Int64(clock.realtimeNanoseconds / 1_000_000))
+        }
+    }
+
+    /// Begins to hand cycles on. What the model was given before counts as an earlier process's.
+    func start() throws(TransportError) {
+        try set.start()
+        try feeder.start()
+    }
+
+    /// Hands on what is closed and delivers as much as the time allows. Call it once, when nothing
+    /// more is taken in.
+    func stop() {
+        let clock = Clock.system
+        let deadline =
+            clock.monotonicNanoseconds + UInt64(max(0, timeoutMilliseconds)) * 1_000_000
+        feeder.stop(deadline: deadline)
+        let now = clock.monotonicNanoseconds
+        set.stop(timeoutMilliseconds: Int64((deadline - min(deadline, now)) / 1_000_000))
+        feeder.saveFinally()
+    }
+}
