@@ -60,7 +60,8 @@ bench-scale: deps ## a simulated fleet against one aggregator; NODES=, STEP=, SE
 fuzz-wire: deps ## ten minutes of coverage-guided fuzzing of the frame decoder
 	HEAPWIRE_FUZZ=1 $(SWIFT) build -c release --product fuzz-frame --scratch-path .build-fuzz
 	mkdir -p .build-fuzz/corpus
-	SWIFT_BACKTRACE=enable=no .build-fuzz/release/fuzz-frame .build-fuzz/corpus -max_total_time=600
+	cp Tests/Fuzz/Frame/corpus/* .build-fuzz/corpus/
+	cd .build-fuzz && SWIFT_BACKTRACE=enable=no release/fuzz-frame corpus -max_total_time=600
 
 lint: ## style of every Swift file
 	$(SWIFT) format lint -s -r Package.swift Sources Tests Benchmarks

@@ -59,8 +59,13 @@ let package = Package(
             swiftSettings: strict),
 
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        // What an input of the frame decoder's fuzzer does; the tests replay the kept ones.
+        .target(
+            name: "FrameFuzzing", dependencies: ["Wire"], path: "Tests/Fuzz/Input",
+            swiftSettings: strict),
         .testTarget(
-            name: "WireTests", dependencies: ["Wire", "TestSupport"], swiftSettings: strict),
+            name: "WireTests", dependencies: ["Wire", "FrameFuzzing", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "WireTLSTests", dependencies: ["Wire", "WireTLS", "TestSupport"],
             swiftSettings: strict),
@@ -88,7 +93,7 @@ let package = Package(
 if isFuzzing {
     package.targets.append(
         .executableTarget(
-            name: "fuzz-frame", dependencies: ["Wire"], path: "Tests/Fuzz/Frame",
-            swiftSettings: strict + fuzzed,
+            name: "fuzz-frame", dependencies: ["Wire", "FrameFuzzing"],
+            path: "Tests/Fuzz/Frame", exclude: ["corpus"], swiftSettings: strict + fuzzed,
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]))
 }
