@@ -10,8 +10,8 @@ SINK_PACKAGES := $(TEST_PACKAGES) influxdb victoria-metrics prometheus graphite-
 SAMPLES ?= ../shared/samples/node_1s_200s.csv.gz
 
 .DEFAULT_GOAL := help
-.PHONY: help deps test-deps run test test-allocations test-cgroupv2 test-sinks bench-agent bench-wire \
-	bench-scale fuzz-wire lint build clean
+.PHONY: help deps test-deps run test test-allocations test-cgroupv2 test-sinks test-hpa bench-agent \
+	bench-wire bench-scale fuzz-wire lint build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -42,6 +42,11 @@ test-allocations: deps ## the agent allocates nothing per step (a gate; builds i
 test-cgroupv2: deps ## the agent on a real cgroup v2 kernel, in QEMU (two minutes)
 	$(SWIFT) build -c release --product heapwire-agent
 	@scripts/test-cgroupv2
+
+test-hpa: deps ## kubectl top and autoscalers through a real apiserver (root; KUBE=, KUBECTLS=)
+	$(SWIFT) build --product heapwire-agent
+	$(SWIFT) build --product heapwire-aggregator
+	@scripts/test-hpa
 
 bench-agent: deps ## the agent's cost beside a C floor, 220 containers (root)
 	$(SWIFT) build -c release --product heapwire-agent

@@ -54,6 +54,7 @@ struct FrontProxy: Sendable {
         }
         guard count <= Self.valueCountMax, let name = names.first, !name.isEmpty else { return nil }
         user.name = name
+        user.addAuthenticatedGroup()
         user.uid = uids.first ?? ""
         user.extra = extras.sorted { $0.key < $1.key }.map { .init(key: $0.key, values: $0.value) }
         return user
