@@ -171,6 +171,35 @@ import WireTLS
         #expect(try guarded.curl("/metrics", as: "impostor", masters).status == 401)
     }
 
+    /// A real apiserver fetches `/openapi/v2` as `system:aggregator` without any group.
+    @Test func whomTheProxyNamesIsAuthenticatedUnlessItIsSaidOtherwise() throws {
+        try certificates.signClient("proxy", subject: "/CN=front-proxy-client", authority: "other")
+        apiserver.rules.withLock {
+            $0.grants = [
+                [#""user":"system:aggregator""#, #""groups":["system:authenticated"]"#],
+                [#""user":"erin""#, #""groups":["dev","system:authenticated"]"#],
+            ]
+        }
+        let guarded = try GuardedServer(certificates) { access, _ in
+            access.apiserver = try apiserver.access
+            access.frontProxy = AccessConfiguration.FrontProxyFiles(
+                authorities: try file("other.pem"), allowedNames: ["front-proxy-client"])
+        }
+        func status(_ user: String, _ groups: String...) throws -> Int {
+            let fields = ["X-Remote-User: \(user)"] + groups.map { "X-Remote-Group: \($0)" }
+            return try guarded.curl("/metrics", as: "proxy", fields).status
+        }
+        #expect(try status("system:aggregator") == 200)
+        #expect(try status("erin", "dev") == 200)
+        #expect(try status("system:anonymous") == 403)
+        #expect(try status("mallory", "system:unauthenticated") == 403)
+        let questions = apiserver.requests(to: "subjectaccessreviews")
+        for user in ["system:anonymous", "mallory"] {
+            let asked = questions.filter { $0.contains("\"user\":\"\(user)\"") }
+            #expect(!asked.isEmpty && asked.allSatisfy { !$0.contains("system:authenticated") })
+        }
+    }
+
     @Test func theClustersOwnAuthoritiesComeFromItsConfigMap() throws {
         try certificates.signClient("proxy", subject: "/CN=front-proxy-client", authority: "other")
         let (ca, other) = (try jsonText("ca.pem"), try jsonText("other.pem"))
