@@ -36,7 +36,8 @@ final class AggregatorService {
             metadata: MetadataMetrics(
                 directory: metadata.directory, status: metadata.source?.status))
         answers.batchOptions = configuration.labels.options
-        sinks = try RunningSinks(configuration.sinks, for: answers, dataDirectory: nil)
+        sinks = try RunningSinks(
+            configuration.sinks, for: answers, dataDirectory: configuration.data.directory)
         sinks?.show(in: &answers)
         do throws(TransportError) {
             var ingest = configuration.ingest.ingest

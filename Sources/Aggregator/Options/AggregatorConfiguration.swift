@@ -9,6 +9,7 @@ struct AggregatorConfiguration: Sendable {
     let ingest: IngestFlags
     let identity: AgentIdentityFlags
     let api: APIFlags
+    let data: DataFlags
     let sinks: SinkFlags
     let logLevel: Diagnostics.Level
 
@@ -16,7 +17,7 @@ struct AggregatorConfiguration: Sendable {
         SourceFlags.flags + LabelFlags.flags + ListenFlags.flags + ModelFlags.flags
         + IngestFlags.flags
         + AgentIdentityFlags.flags
-        + APIFlags.flags + SinkFlags.flags + [
+        + APIFlags.flags + DataFlags.flags + SinkFlags.flags + [
             Flag("log-level", "LEVEL", default: "info", "debug, info, warning or error.")
         ]
 
@@ -41,6 +42,7 @@ struct AggregatorConfiguration: Sendable {
         identity = AgentIdentityFlags(
             &line, source: source, ingest: ingest.ingest, address: listen.ingest)
         api = APIFlags(&line, address: listen.api, apiserver: source.access)
+        data = DataFlags(&line)
         sinks = SinkFlags(&line)
         logLevel = Self.logLevel(&line)
         guard line.problems.isEmpty else { throw UsageError(problems: line.problems) }
