@@ -10,8 +10,8 @@ SINK_PACKAGES := $(TEST_PACKAGES) influxdb victoria-metrics prometheus graphite-
 SAMPLES ?= ../shared/samples/node_1s_200s.csv.gz
 
 .DEFAULT_GOAL := help
-.PHONY: help deps test-deps run test test-allocations test-cgroupv2 test-sinks test-hpa bench-agent \
-	bench-wire bench-scale fuzz-wire lint build clean
+.PHONY: help deps test-deps run test test-allocations test-cgroupv2 test-sinks test-hpa \
+	test-kubernetes bench-agent bench-wire bench-scale fuzz-wire lint build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -35,6 +35,12 @@ test-sinks: ## sinks against real servers, on a loopback of their own (root)
 	@scripts/deps $(SINK_PACKAGES)
 	$(SWIFT) build --build-tests
 	unshare -n sh -c 'ip link set lo up; $(SWIFT) test --skip-build --filter "SinksServer|SinksKafka|SinksOutage"'
+
+test-kubernetes: test-deps ## against a real kube-apiserver, built once per machine (7 minutes, root)
+	@test -x ../shared/tools/kube/build.sh || { echo "../shared/tools/kube is missing" >&2; exit 1; }
+	../shared/tools/kube/build.sh
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build --filter KubernetesTests
 
 test-allocations: deps ## the agent allocates nothing per step (a gate; builds it dynamically)
 	@scripts/test-allocations

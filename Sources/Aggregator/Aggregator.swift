@@ -11,6 +11,7 @@ import Wire
     ///
     /// - Returns: the exit code; 2 for what the user can mend on the command line.
     nonisolated static func run(_ arguments: [String]) -> Int32 {
+        if arguments.first == Doctor.name { return Doctor.run(Array(arguments.dropFirst())) }
         let commandLine = Wire.CommandLine(arguments, flags: AggregatorConfiguration.flags)
         if commandLine.wantsHelp {
             print(AggregatorConfiguration.help, terminator: "")

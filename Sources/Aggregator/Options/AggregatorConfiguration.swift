@@ -24,7 +24,8 @@ struct AggregatorConfiguration: Sendable {
     static var help: String {
         CommandLine.help(
             program: "heapwire-aggregator",
-            summary: "takes frames from Heapwire agents and answers Heapster's model API",
+            summary: "takes frames from Heapwire agents and answers Heapster's model API; "
+                + "as `heapwire-aggregator doctor [flags]` looks whether these flags would work",
             usage: "[--port=8082] [--ingest-port=8090] [--pods=FILE] [flags]", flags: flags)
     }
 

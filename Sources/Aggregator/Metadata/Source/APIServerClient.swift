@@ -9,6 +9,8 @@ final class APIServerClient: Sendable {
         /// Empty for the core group.
         let group: String
         let resource: String
+        /// Empty for all of them.
+        var namespace = ""
 
         /// What a role must say to allow it, as YAML in one line.
         var rule: String {
@@ -18,7 +20,8 @@ final class APIServerClient: Sendable {
 
         /// What to do when it is not allowed: the same words in the log and of `doctor`.
         var remedy: String {
-            "the account may not \(verb) \(resource): give its ClusterRole the rule \(rule)"
+            let role = namespace.isEmpty ? "ClusterRole" : "Role in \(namespace)"
+            return "the account may not \(verb) \(resource): give its \(role) the rule \(rule)"
         }
     }
 

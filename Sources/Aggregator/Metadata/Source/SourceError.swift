@@ -39,6 +39,15 @@ extension SourceError: CustomStringConvertible {
     }
 
     private static func advice(_ error: HTTPClientError) -> String {
+        switch error {
+        case .transport(.cannotResolve):
+            return "; check the URL in --source or the kubeconfig, and this machine's DNS"
+        case .transport(.cannotConnect), .timedOut(.connecting, _, _):
+            return
+                "; check address and port in --source or the kubeconfig, that the apiserver runs, "
+                + "and firewalls and network policies between"
+        default: break
+        }
         guard case .transport(.streamFailed(let reason)) = error,
             reason.contains("is not accepted")
         else { return "" }

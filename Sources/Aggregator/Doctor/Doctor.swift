@@ -1,0 +1,97 @@
+import Wire
+
+/// `heapwire-aggregator doctor [flags]`: takes the flags of the aggregator, tries the apiserver and the
+/// sinks that they name, and prints what is wrong and how to mend it. Changes nothing.
+///
+/// Exit codes: 0 all is well, or only something optional is missing; 1 something that is needed
+/// does not work; 2 the command line.
+struct Doctor {
+    static let name = "doctor"
+
+    static var help: String {
+        """
+        heapwire-aggregator doctor: looks whether an aggregator with these flags would work
+
+        usage: heapwire-aggregator doctor [--source=SOURCE] [--sink=SINK] [flags of the aggregator]
+
+        Looks, in this order, at the command line, the apiserver (name resolution, TCP, TLS,
+        credentials, each permission that is needed) and each sink. Prints a line for each: ok, warn
+        (works without), FAIL with the remedy, or skip. Changes nothing.
+
+        exit codes: 0 nothing that is needed fails; 1 something does; 2 the command line is wrong
+
+        """
+    }
+
+    private let output: (String) -> Void
+    private var hasFault = false
+
+    init(output: @escaping (String) -> Void) { self.output = output }
+
+    /// - Parameter arguments: those behind `doctor`.
+    /// - Returns: the exit code.
+    static func run(
+        _ arguments: [String], output: @escaping (String) -> Void = { print($0) }
+    ) -> Int32 {
+        let commandLine = Wire.CommandLine(arguments, flags: AggregatorConfiguration.flags)
+        if commandLine.wantsHelp {
+            output(help)
+            return 0
+        }
+        var doctor = Doctor(output: output)
+        let configuration: AggregatorConfiguration
+        do throws(UsageError) {
+            configuration = try AggregatorConfiguration(commandLine)
+        } catch {
+            for problem in error.problems {
+                doctor.report(Finding(.fault, "command line", problem))
+            }
+            return 2
+        }
+        doctor.report(Finding(.good, "command line", "understood"))
+        doctor.examine(configuration)
+        return doctor.hasFault ? 1 : 0
+    }
+
+    private mutating func report(_ finding: Finding) {
+        if finding.outcome == .fault { hasFault = true }
+        output(finding.description)
+    }
+
+    private mutating func examine(_ configuration: AggregatorConfiguration) {
+        if let access = configuration.source.access {
+            var findings: [Finding] = []
+            let output = output
+            APIServerCheck(
+                access: access,
+                permissions: APIServerCheck.permissions(
+                    reviewsTokens: configuration.identity.policy != nil)
+            ) { finding in
+                // At once: a step may take seconds.
+                output(finding.description)
+                findings.append(finding)
+            }.run()
+            if findings.contains(where: { $0.outcome == .fault }) { hasFault = true }
+        } else {
+            let words =
+                configuration.source.podsFile.map { "none; names come from \($0)" }
+                ?? "none; pods go by their UIDs"
+            report(Finding(.skipped, "source", words))
+        }
+        for sink in configuration.sinks.sinks {
+            for check in sink.check() { report(Finding(check)) }
+        }
+    }
+}
+
+extension Finding {
+    /// A sink that cannot be reached is a fault: it was asked for.
+    fileprivate init(_ check: SinkCheck) {
+        switch check.outcome {
+        case .passed: self.init(.good, check.subject, "done")
+        case .failed(let problem, let remedy):
+            self.init(.fault, check.subject, "\(problem); \(remedy)")
+        case .skipped(let reason): self.init(.skipped, check.subject, reason)
+        }
+    }
+}

@@ -1,0 +1,78 @@
+import Wire
+
+/// A question to the apiserver whether this account may do something
+/// (`authorization.k8s.io/v1`, SelfSubjectAccessReview). Any account may ask it.
+enum AccessReview {
+    static let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    static let purpose = APIServerClient.Purpose(
+        verb: "create", group: "authorization.k8s.io", resource: "selfsubjectaccessreviews")
+
+    static func request(_ wanted: APIServerClient.Purpose) -> HTTPClientRequest {
+        var json = JSONWriter()
+        json.beginObject()
+        json.key("apiVersion")
+        json.string("authorization.k8s.io/v1")
+        json.key("kind")
+        json.string("SelfSubjectAccessReview")
+        json.key("spec")
+        json.beginObject()
+        json.key("resourceAttributes")
+        json.beginObject()
+        json.key("verb")
+        json.string(wanted.verb)
+        json.key("group")
+        json.string(wanted.group)
+        json.key("resource")
+        json.string(wanted.resource)
+        if !wanted.namespace.isEmpty {
+            json.key("namespace")
+            json.string(wanted.namespace)
+        }
+        json.endObject()
+        json.endObject()
+        json.endObject()
+        var request = HTTPClientRequest(.post, path)
+        request.fields = [
+            .init(name: "Content-Type", value: "application/json"),
+            .init(name: "Accept", value: "application/json"),
+        ]
+        request.body = json.bytes
+        return request
+    }
+
+    /// `status.allowed`; false where it is not said.
+    static func isAllowed(parsing bytes: UnsafeRawBufferPointer) throws(JSONError) -> Bool {
+        var isAllowed = false
+        var json = JSONScanner(bytes)
+        try json.beginObject()
+        while let key = try json.nextKey() {
+            guard "status" ~= key, try !json.takeNull() else {
+                try json.skip()
+                continue
+            }
+            try json.beginObject()
+            while let key = try json.nextKey() {
+                switch key {
+                case "allowed": isAllowed = try json.boolean()
+                default: try json.skip()
+                }
+            }
+        }
+        try json.end()
+        return isAllowed
+    }
+
+    /// Asks.
+    static func isAllowed(
+        _ wanted: APIServerClient.Purpose, _ client: APIServerClient
+    ) throws(SourceError) -> Bool {
+        let body = try client.send(request(wanted), purpose)
+        do throws(JSONError) {
+            return try body.span.bytes.withUnsafeBytes { bytes throws(JSONError) in
+                try isAllowed(parsing: bytes)
+            }
+        } catch {
+            throw .list(url: "\(client.access.server)\(path)", .json(error))
+        }
+    }
+}
