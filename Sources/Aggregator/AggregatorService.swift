@@ -12,22 +12,30 @@ final class AggregatorService {
     private let api: APIService
     /// `nil` where agents are not checked with the apiserver.
     private let reviewer: TokenReviewer?
+    /// `nil` without `--data-dir`.
+    private let log: DurableLog?
 
     /// Starts everything.
     ///
     /// - Throws: what the user can mend: a busy port, an unreadable file.
     init(_ configuration: AggregatorConfiguration) throws(UsageError) {
         self.configuration = configuration
+        let names = PodDirectory(window: configuration.model.model.window)
+        let cluster = Cluster(configuration: configuration.model.model, facts: names)
+        self.cluster = cluster
+        // Before names change and agents speak.
+        log = try configuration.log.folder.map { (folder) throws(UsageError) in
+            try DurableLog(
+                folder: folder, configuration: configuration.log.log, cluster: cluster,
+                directory: names, threadCount: max(2, configuration.ingest.threads))
+        }
         do {
             metadata = try MetadataService(
                 podsFile: configuration.source.podsFile, access: configuration.source.access,
-                window: configuration.model.model.window)
+                directory: names)
         } catch {
             throw UsageError(problems: ["\(error)"])
         }
-        let names = metadata.directory
-        let cluster = Cluster(configuration: configuration.model.model, facts: names)
-        self.cluster = cluster
         let counters = IngestCounters()
         do throws(TransportError) {
             var ingest = configuration.ingest.ingest
@@ -42,6 +50,7 @@ final class AggregatorService {
             let agents = try AgentListener(
                 configuration.listen.ingest, loops: loops, cluster: cluster,
                 configuration: ingest, counters: counters)
+            if let log { agents.follow(log.committer) }
             try agents.start()
             ingestAddress = agents.address
             listener = LoopConfined(agents, to: loops[0])
@@ -93,5 +102,7 @@ final class AggregatorService {
         reviewer?.stop()
         api.stop()
         metadata.stop()
+        // Nothing is appended any more; what was is kept for the next start.
+        log?.stop()
     }
 }

@@ -29,11 +29,48 @@ struct LogReader {
         try files.list().compactMap { LogSegment.number($0) }.sorted()
     }
 
-    /// Calls `body` with each record of a segment.
+    /// When the first batch of a segment was closed, milliseconds since the epoch; `nil` where its
+    /// front says nothing.
+    func firstTime(_ number: UInt64) throws(LogFileError) -> Int64? {
+        let name = LogSegment.name(number)
+        var buffer = [UInt8](repeating: 0, count: min(64 << 10, try files.size(name)))
+        let count = try fill(&buffer, name, at: 0, limit: buffer.count)
+        return buffer[..<count].withUnsafeBytes { bytes -> Int64? in
+            var offset = LogSegment.header.count
+            while offset < bytes.count,
+                case .record(let record) = LogRecord.parse(
+                    UnsafeRawBufferPointer(rebasing: bytes[offset...]))
+            {
+                if record.kind == .batchBegin { return LogBatches.mark(record.payload)?.1 }
+                offset += record.byteCount
+            }
+            return nil
+        }
+    }
+
+    /// The last segment that began before a time, or the first of all.
+    func segment(before time: Int64, in segments: [UInt64]) -> UInt64 {
+        for segment in segments.reversed() {
+            do throws(LogFileError) {
+                if let first = try firstTime(segment), first <= time { return segment }
+            } catch {
+                // Said when it is read in earnest.
+                continue
+            }
+        }
+        return segments.first ?? 0
+    }
+
+    /// A segment that cannot be read at all.
+    mutating func note(_ error: LogFileError, _ number: UInt64) {
+        note(LogSegment.name(number), 0, 0, error.description)
+    }
+
+    /// Calls `body` with each record of a segment and where in the file it is.
     ///
     /// - Throws: only when the file cannot be read at all; damage inside is noted and passed over.
     mutating func read(
-        _ number: UInt64, _ body: (LogRecord.View) -> Void
+        _ number: UInt64, _ body: (LogRecord.View, _ offset: Int) -> Void
     ) throws(LogFileError) {
         let name = LogSegment.name(number)
         let size = try files.size(name)
@@ -81,7 +118,7 @@ struct LogReader {
     /// Hands out whole records; returns how many bytes are done with.
     private mutating func walk(
         _ buffer: [UInt8], _ count: Int, name: String, at origin: Int, isLast: Bool,
-        _ body: (LogRecord.View) -> Void
+        _ body: (LogRecord.View, _ offset: Int) -> Void
     ) -> Int {
         var found: [Damage] = []
         let consumed = buffer.withUnsafeBytes { all -> Int in
@@ -91,7 +128,7 @@ struct LogReader {
                 let rest = UnsafeRawBufferPointer(rebasing: bytes[position...])
                 switch LogRecord.parse(rest) {
                 case .record(let view):
-                    body(view)
+                    body(view, origin + position)
                     position += view.byteCount
                 case .incomplete where !isLast: return position
                 case .incomplete, .damaged:

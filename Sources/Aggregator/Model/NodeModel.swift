@@ -11,7 +11,7 @@ final class NodeModel: @unchecked Sendable {
     /// Step of the newest frame that came, milliseconds since the epoch; read without the lock.
     private let newestStep = Atomic<Int64>(.min)
     /// Ticks with every change of the subjects of any node.
-    private let layoutClock: LayoutClock
+    let layoutClock: LayoutClock
     /// Number of the connection that speaks for the node, 0 for none.
     let speaker = Atomic<UInt64>(0)
     private let lock = Lock()
@@ -20,6 +20,8 @@ final class NodeModel: @unchecked Sendable {
 
     /// Where pods that are met for the first time are noted, and those that are forgotten.
     private let podNodes: PodNodes
+    /// Where everything goes that is taken; `nil` without `--data-dir`. Set before the first record.
+    private var journal: NodeJournal?
 
     init(
         name: String, configuration: ModelConfiguration, rollUps: RollUps, podNodes: PodNodes,
@@ -86,13 +88,18 @@ final class NodeModel: @unchecked Sendable {
     ///
     /// - Returns: a welcome with what it can continue and what need not be sent.
     func begin(_ hello: Hello) -> Welcome {
-        lock.withLock {
-            state.machine = hello.machine
+        journaled { journal in
             state.select(nil)
             if state.runID != hello.runID {
                 state.runID = hello.runID
                 state.endChains { _ in true }
                 state.settled = SequenceSet()
+                journal?.beginAnew()
+            }
+            take(hello.machine, journal)
+            for chain in state.openChains where chain.decoder.isStale {
+                prepare(journal)
+                journal?.end(chain.id)
             }
             state.endChains { $0.decoder.isStale }
             var welcome = Welcome()
@@ -104,18 +111,31 @@ final class NodeModel: @unchecked Sendable {
         }
     }
 
-    func take(_ facts: MachineFacts) { lock.withLock { state.machine = facts } }
+    func take(_ facts: MachineFacts) { journaled { take(facts, $0) } }
+
+    private func take(_ facts: MachineFacts, _ journal: NodeJournal?) {
+        guard state.machine != facts else { return }
+        prepare(journal)
+        state.machine = facts
+        journal?.append(facts)
+    }
 
     /// Frames that do not exist any more. Those that were kept before do not count.
     func noteGap(_ range: SequenceRange) {
-        lock.withLock { state.counters.gapFrames &+= state.settled.insert(range) }
+        journaled { journal in
+            prepare(journal)
+            state.counters.gapFrames &+= state.settled.insert(range)
+            journal?.append(range)
+        }
     }
 
     /// The following records belong to this chain.
     ///
     /// - Throws: `malformed` when it neither begins nor is open.
     func select(_ id: ChainID, begins: Bool) throws(WireError) {
-        let isKnown = lock.withLock {
+        let isKnown = journaled { journal in
+            prepare(journal)
+            journal?.select(id, begins: begins)
             state.select(id)
             if begins { state.beginChain(id, configuration, layoutClock) }
             layoutClock.tick()
@@ -156,19 +176,29 @@ final class NodeModel: @unchecked Sendable {
     func receiveFrame(
         _ payload: UnsafeRawBufferPointer, now: Int64 = .max
     ) throws(WireError) -> FrameHeader {
-        try lock.withLock { () throws(WireError) in
+        try journaled { (journal) throws(WireError) in
             let chain = try state.selectedChain()
+            prepare(journal)
             let isKept = state.settled.contains(chain.nextSequence)
             if !isKept { chain.history.continueEmpty(from: chain.decoder) }
             let header: FrameHeader
             do throws(WireError) {
                 header = try state.decode(payload, in: chain) { podNodes.insert($0, on: self) }
             } catch {
+                journal?.end(chain.id)
                 state.endChains { $0 === chain }
                 state.select(nil)
                 throw error
             }
-            if !isKept { try keep(header, payload, in: chain, now: now) }
+            let step = header.stepMilliseconds
+            var flags: FrameEntry.Flags = isKept ? [.isRepeated] : []
+            if step > now, step &- now > configuration.clockTolerance {
+                flags.insert(.isImplausible)
+            }
+            journal?.append(
+                FrameEntry(flags: flags, sequence: header.sequence, step: step, frame: payload),
+                state.pending, chain: chain.id)
+            if !isKept { try keep(header, payload, in: chain, isPlausible: flags.isEmpty) }
             state.pending.removeAll(keepingCapacity: true)
             chain.nextSequence = header.sequence &+ 1
             return header
@@ -177,24 +207,13 @@ final class NodeModel: @unchecked Sendable {
 
     /// Puts a decoded frame, and the changes before it, into the history.
     private func keep(
-        _ header: FrameHeader, _ payload: UnsafeRawBufferPointer, in chain: OpenChain, now: Int64
+        _ header: FrameHeader, _ payload: UnsafeRawBufferPointer, in chain: OpenChain,
+        isPlausible: Bool
     ) throws(WireError) {
         let step = header.stepMilliseconds
-        for change in state.pending {
-            change.payload.withUnsafeBytes {
-                chain.history.append(type: .subjects, step: step, payload: $0)
-            }
-            state.counters.bytes &+= UInt64(change.payload.count)
-        }
-        chain.history.append(type: .frame, step: step, payload: payload)
+        state.append(payload, step: step, to: chain)
         state.settled.insert(SequenceRange(header.sequence, header.sequence))
-        state.counters.frames &+= 1
-        state.counters.samples &+= UInt64(chain.decoder.layout.valueCount)
-        state.counters.bytes &+= UInt64(payload.count)
-        let isPlausible = step <= now || step &- now <= configuration.clockTolerance
-        if isPlausible, step > newestStep.load(ordering: .relaxed) {
-            newestStep.store(step, ordering: .releasing)
-        }
+        if isPlausible { noteStep(step) }
         let cycle = configuration.cycle(of: step)
         if cycle == step {
             state.cycle.close(
@@ -203,6 +222,50 @@ final class NodeModel: @unchecked Sendable {
         let gone = try state.trim(now: step, configuration)
         podNodes.remove(gone, from: self)
     }
+
+    // MARK: The log
+
+    /// Runs `body` under the lock; what it appends to the log is in one batch.
+    private func journaled<Result, Failure: Error>(
+        _ body: (NodeJournal?) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        guard let journal else {
+            return try lock.withLock { () throws(Failure) in try body(nil) }
+        }
+        return try journal.stripe.withLock { () throws(Failure) in
+            try lock.withLock { () throws(Failure) in try body(journal) }
+        }
+    }
+
+    /// The log needs the state before what comes next.
+    private func prepare(_ journal: NodeJournal?) {
+        guard let journal, journal.isBehind else { return }
+        journal.prepare(state, newestStep: lastStep)
+    }
+
+    /// Appends to this log from now on. Before the first record.
+    func attach(_ writer: LogWriter) { journal = NodeJournal(writer: writer, name: name) }
+
+    /// Where the node's newest record ends in the log; 0 without a log. By the thread that brings its
+    /// records.
+    var logPosition: UInt64 { journal?.position ?? 0 }
+
+    /// Lets the log put the state back, before the first record.
+    func restore<Result, Failure: Error>(
+        _ body: (inout State) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try lock.withLock { () throws(Failure) in try body(&state) }
+    }
+
+    /// A frame of this step counts for what the newest is.
+    func noteStep(_ step: Int64) {
+        if step > newestStep.load(ordering: .relaxed) {
+            newestStep.store(step, ordering: .releasing)
+        }
+    }
+
+    /// A pod has, or had, a subject on this node.
+    func meet(_ uid: String) { podNodes.insert(uid, on: self) }
 
     // MARK: What readers see
 
@@ -246,6 +309,29 @@ final class NodeModel: @unchecked Sendable {
 }
 
 extension NodeModel.State {
+    /// Puts a frame, and the changes before it, into the history.
+    mutating func append(_ frame: UnsafeRawBufferPointer, step: Int64, to chain: OpenChain) {
+        for change in pending {
+            change.payload.withUnsafeBytes {
+                chain.history.append(type: .subjects, step: step, payload: $0)
+            }
+            counters.bytes &+= UInt64(change.payload.count)
+        }
+        chain.history.append(type: .frame, step: step, payload: frame)
+        counters.frames &+= 1
+        counters.samples &+= UInt64(chain.decoder.layout.valueCount)
+        counters.bytes &+= UInt64(frame.count)
+    }
+
+    /// The record of a subject of a chain, made if it is not there.
+    mutating func record(
+        of subject: Subject, _ schema: SchemaNumber, _ parent: SubjectRecord?, in chain: OpenChain
+    ) -> SubjectRecord {
+        records.record(
+            of: interner.identity(of: subject), schema: chain.schema(schema, interner),
+            parent: parent)
+    }
+
     /// The records that come next belong to this chain.
     mutating func select(_ id: ChainID?) {
         selected = id

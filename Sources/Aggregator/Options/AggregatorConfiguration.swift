@@ -9,12 +9,14 @@ struct AggregatorConfiguration: Sendable {
     let ingest: IngestFlags
     let identity: AgentIdentityFlags
     let api: APIFlags
+    let log: LogFlags
     let logLevel: Diagnostics.Level
 
     static let flags: [Flag] =
         SourceFlags.flags + LabelFlags.flags + ListenFlags.flags + ModelFlags.flags
         + IngestFlags.flags
         + AgentIdentityFlags.flags
+        + LogFlags.flags
         + APIFlags.flags + [
             Flag("log-level", "LEVEL", default: "info", "debug, info, warning or error.")
         ]
@@ -40,6 +42,7 @@ struct AggregatorConfiguration: Sendable {
         identity = AgentIdentityFlags(
             &line, source: source, ingest: ingest.ingest, address: listen.ingest)
         api = APIFlags(&line, address: listen.api, apiserver: source.access)
+        log = LogFlags(&line)
         logLevel = Self.logLevel(&line)
         guard line.problems.isEmpty else { throw UsageError(problems: line.problems) }
     }
