@@ -49,6 +49,21 @@ struct VarintBitmapCodec: SampleCodec {
     }
 }
 
+extension VarintBitmapCodec {
+    /// The frames of a node of a fleet.
+    static func frames(_ node: Fleet.Node, count: Int) -> [[UInt8]] {
+        let subjects = node.subjects.map { entry in
+            entry.subject.from(step: entry.firstStep)
+        }
+        var codec = VarintBitmapCodec(subjects)
+        return (0..<count).map { step in
+            var bytes: [UInt8] = []
+            codec.encode(step: step, milliseconds: 1_795_247_355_000, into: &bytes)
+            return bytes
+        }
+    }
+}
+
 /// Gorilla (Pelkonen et al., VLDB 2015) per series: values as doubles, exclusive-or with the last one;
 /// chunks of 120 samples, each with a timestamp at the front and steps that are all alike (a bit
 /// each). Bytes are counted per series and step; there are no frames.

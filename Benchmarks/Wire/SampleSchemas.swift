@@ -19,6 +19,12 @@ struct SampleSubject {
         return sums
     }
 
+    /// Without the first steps.
+    func from(step: Int) -> SampleSubject {
+        SampleSubject(
+            name: name, schema: schema, rows: Array(rows[step...]), raw: Array(raw[step...]))
+    }
+
     /// The same values with another schema.
     func with(_ schema: Schema) -> SampleSubject {
         SampleSubject(name: name, schema: schema, rows: rows, raw: raw)

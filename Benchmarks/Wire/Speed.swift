@@ -4,6 +4,8 @@ import Wire
 struct Speed {
     var encode = 0.0
     var decode = 0.0
+    /// The same of a changed bitmap with varints, on the same frames.
+    var plainDecode = 0.0
     /// Milliseconds for one container out of a node's history.
     var subjectRead = 0.0
     /// A decoder's state of a node: bytes, and microseconds to write and to restore it.
@@ -28,9 +30,15 @@ struct Speed {
             frames = encoded
         }
         speed.encode = Double(best) / Double(samples)
+        let plain = fleet.nodes.map { VarintBitmapCodec.frames($0, count: fleet.frameCount) }
         best = Int64.max
-        for _ in 0..<15 { best = min(best, try decodeAll(fleet, frames)) }
+        var plainBest = Int64.max
+        for _ in 0..<15 {
+            best = min(best, try decodeAll(fleet, frames))
+            plainBest = min(plainBest, try decodeAllPlain(fleet, plain))
+        }
         speed.decode = Double(best) / Double(samples)
+        speed.plainDecode = Double(plainBest) / Double(samples)
         speed.subjectRead = .infinity
         for _ in 0..<3 { speed.subjectRead = min(speed.subjectRead, try subjectRead(subjects)) }
         for _ in 0..<5 { try measureState(fleet, frames, &speed.state) }
@@ -117,6 +125,26 @@ struct Speed {
                 }
             }
             if step > 0 { time += threadCPU() - start }
+        }
+        return time
+    }
+
+    /// The same by the plain codec, with the values of the last frame checked.
+    private static func decodeAllPlain(
+        _ fleet: Fleet, _ frames: [[[UInt8]]]
+    ) throws -> Int64 {
+        let decoders = fleet.nodes.map { VarintBitmapDecoder($0.subjects.map(\.subject)) }
+        var time: Int64 = 0
+        for step in 0..<fleet.frameCount {
+            let start = threadCPU()
+            for (index, decoder) in decoders.enumerated() {
+                try frames[index][step].withUnsafeBytes { raw in try decoder.decode(raw) }
+            }
+            if step > 0 { time += threadCPU() - start }
+        }
+        for (node, decoder) in zip(fleet.nodes, decoders) {
+            let last = node.subjects.flatMap { $0.subject.raw[$0.firstStep + fleet.frameCount - 1] }
+            precondition(decoder.frame.elementsEqual(last), "the plain codec is wrong")
         }
         return time
     }

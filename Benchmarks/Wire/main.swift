@@ -1,11 +1,16 @@
 import Wire
 
-/// `bench-wire [FILE.csv.gz]`: bytes and CPU time of the codec on a recording, beside others.
-let path =
-    Swift.CommandLine.arguments.count > 1
-    ? Swift.CommandLine.arguments[1] : "../shared/samples/node_1s_200s.csv.gz"
+/// `bench-wire [FILE.csv.gz [speed]]`: bytes and CPU time of the codec on a recording, beside others;
+/// with `speed` CPU time only, for a profiler.
+let arguments = Swift.CommandLine.arguments
+let path = arguments.count > 1 ? arguments[1] : "../shared/samples/node_1s_200s.csv.gz"
 do {
-    try Report(path: path).print()
+    let report = try Report(path: path)
+    if arguments.count > 2, arguments[2] == "speed" {
+        try report.printSpeed()
+    } else {
+        try report.print()
+    }
 } catch {
     print("bench-wire: \(error)")
     exitWithFailure()

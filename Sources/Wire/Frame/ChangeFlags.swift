@@ -87,7 +87,9 @@ struct GroupState: BitwiseCopyable {
 
     /// How the group's length is coded: as a change of a counter's column, at first with the
     /// parameter of a fresh one.
-    var lengthModel: SeriesState.Model { length.model(value: 0, unitBits: 0, isFresh: true) }
+    var lengthModel: SeriesState.Model { 
+        length.model(value: 0, unitBits: 0, isPositive: true, isFresh: true)
+    }
 
     /// Parameter of the number of silent columns that changed.
     static let silentCountParameter = 0

@@ -68,29 +68,30 @@ struct ChangeScan: ~Copyable {
         _ row: LiveRow, _ state: borrowing FrameState, last: UnsafeMutablePointer<Int64>,
         next: UnsafeMutablePointer<Int64>
     ) -> Bool {
-        let differences = state.differences.base
         let tables = row.tables.pointee
-        var anySource = false
         var anyChange = false
         for wordIndex in 0..<row.wordCount {
             let first = wordIndex &* 64
-            var pending = Self.unequal(last + first, next + first, min(row.count &- first, 64))
-            anyChange = anyChange || pending != 0
+            let unequal = Self.unequal(last + first, next + first, min(row.count &- first, 64))
+            anyChange = anyChange || unequal != 0
+            var seen = unequal
             if wordIndex > 0 {
-                pending |= state.scratch[wordIndex].pending
+                seen |= state.scratch[wordIndex].pending
                 state.scratch[wordIndex].pending = 0
             }
+            let predicted = state.predicted.base + first
+            let differences = state.differences.base
             var word = Word()
-            while pending != 0 {
-                let bit = pending & (0 &- pending)
-                let column = first &+ pending.trailingZeroBitCount
-                pending ^= bit
-                let plan = tables.columns[column]
+            var rest = seen
+            while rest != 0 {
+                let bit = rest & (0 &- rest)
+                let place = rest.trailingZeroBitCount
+                let column = first &+ place
+                let plan = tables.columns + column
                 let difference = next[column] &- last[column]
                 let units = tables.divisors[column].units(difference)
-                let change =
-                    plan.traits.contains(.hasTerms)
-                    ? (units ?? 0) &- tables.predicted(plan, differences) : units ?? 0
+                let change = (units ?? 0) &- predicted[place]
+                predicted[place] = 0
                 if units == nil {
                     word.raw |= bit
                     word.flags |= bit
@@ -99,19 +100,22 @@ struct ChangeScan: ~Copyable {
                     word.flags |= bit
                     changes.base[row.offset &+ column] = change
                 }
-                if plan.traits.contains(.hasWhole), word.flags & bit != 0 {
-                    let whole = differences[Int(plan.whole)]
-                    if whole != 0 { word.hasWhole |= bit }
-                    if whole != 0, whole == units { word.isWhole |= bit }
+                if plan.pointee.traits.contains(.hasWhole), word.flags & bit != 0 {
+                    let whole = Int(plan.pointee.whole)
+                    let wholeSeen =
+                        whole &>> 6 == wordIndex ? seen : state.scratch[whole &>> 6].seen
+                    if wholeSeen &>> UInt64(whole & 63) & 1 != 0, differences[whole] != 0 {
+                        word.hasWhole |= bit
+                        if differences[whole] == units { word.isWhole |= bit }
+                    }
                 }
-                guard plan.traits.contains(.isSource), let units, units != 0 else { continue }
-                differences[column] = units
-                anySource = true
-                pending |= tables.pend(plan, state.scratch)
+                differences[column] = units ?? 0
+                seen |= tables.push(plan, units ?? 0, predicted, word: wordIndex, state.scratch)
+                rest = seen & (0 &- bit &<< 1)
             }
+            state.scratch[wordIndex].seen = seen
             words.base[row.firstWord &+ wordIndex] = word
         }
-        if anySource { differences.update(repeating: 0, count: row.count) }
         return anyChange
     }
 

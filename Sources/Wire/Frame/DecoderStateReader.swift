@@ -80,16 +80,12 @@ struct DecoderStateReader: ~Copyable {
         _ columns: Range<Int>, _ row: FrameLayout.Row, _ model: Int?, _ tables: SchemaPlan.Tables
     ) {
         let changed = bits.longBits(columns.count)
-        let differences = codes.differences.base
         for column in columns {
-            let plan = tables.columns[column]
             var value = model.map { values[$0 + column] } ?? 0
-            var units =
-                plan.traits.contains(.hasTerms) ? tables.predicted(plan, differences) : 0
+            var units = codes.takePredicted(column)
             if changed >> UInt64(column - columns.lowerBound) & 1 != 0 {
                 let code = codes.code(column)
-                let model = code.pointee.model(value: 0, unitBits: 0, isFresh: true)
-                switch code.pointee.read(model, isPositive: false, &bits) {
+                switch code.pointee.read(DecoderStateCodes.model(code), &bits) {
                 case .change(let change):
                     units = units &+ change
                 case .raw(let change):
@@ -97,8 +93,8 @@ struct DecoderStateReader: ~Copyable {
                     units = 0
                 }
             }
-            differences[column] = units
-            values[row.offset + column] = value &+ units &* Int64(plan.granularity)
+            codes.push(column, units, tables)
+            values[row.offset + column] = value &+ units &* Int64(tables.columns[column].granularity)
         }
     }
 
@@ -119,10 +115,9 @@ struct DecoderStateReader: ~Copyable {
         let plain = try readMean(near: near)
         let centred = bits.bit() ? try readMean(near: plain) : nil
         var middle: Int64
-        // A mean that no series can have leaves a parameter that is too great; it is refused below.
-        if let folded = ExponentialGolomb.read(
-            LogarithmicMean.parameter(max(plain - 1, 0)), &bits)
-        {
+        // Checked before it becomes a parameter.
+        guard plain <= 1 + LogarithmicMean.signedMax else { throw malformed("column state") }
+        if let folded = ExponentialGolomb.read(DecoderStateCodes.middleParameter(plain), &bits) {
             middle = Varint.unzigzag(folded)
         } else {
             let long = SeriesState.readLong(bits)

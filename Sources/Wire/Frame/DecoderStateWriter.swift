@@ -61,15 +61,12 @@ struct DecoderStateWriter: ~Copyable {
         var changed: UInt64 = 0
         var raw: UInt64 = 0
         let changes = codes.changes.base
-        let differences = codes.differences.base
         for column in columns {
             let base = model.map { values[$0 + column] } ?? 0
             let difference = values[row.offset + column] &- base
-            let plan = tables.columns[column]
             let units = tables.divisors[column].units(difference)
-            let predicted =
-                plan.traits.contains(.hasTerms) ? tables.predicted(plan, differences) : 0
-            differences[column] = units ?? 0
+            let predicted = codes.takePredicted(column)
+            codes.push(column, units ?? 0, tables)
             changes[column] = units.map { $0 &- predicted } ?? difference
             let bit: UInt64 = 1 << UInt64(column - columns.lowerBound)
             if units == nil { raw |= bit }
@@ -84,8 +81,7 @@ struct DecoderStateWriter: ~Copyable {
             } else {
                 let code = codes.code(column)
                 code.pointee.write(
-                    changes[column], code.pointee.model(value: 0, unitBits: 0, isFresh: true),
-                    isPositive: false, &bits)
+                    changes[column], DecoderStateCodes.model(code), &bits)
             }
         }
     }
@@ -127,7 +123,7 @@ struct DecoderStateWriter: ~Copyable {
                 Varint.zigzag(Int64(state.centred - plain)), parameter, &bits)
         }
         let middle = Varint.zigzag(state.middle)
-        let middleParameter = LogarithmicMean.parameter(plain - 1)
+        let middleParameter = DecoderStateCodes.middleParameter(plain)
         if ExponentialGolomb.fits(middle, middleParameter) {
             ExponentialGolomb.write(middle, middleParameter, &bits)
         } else {
@@ -139,8 +135,10 @@ struct DecoderStateWriter: ~Copyable {
 /// What writer and reader of a state keep alike while they go from subject to subject.
 struct DecoderStateCodes: ~Copyable {
     /// Of the subject at hand, in units of the columns' granularities.
-    var differences = FramePlane<Int64>(zero: 0)
-    var changes = FramePlane<Int64>(zero: 0)
+    private(set) var changes = FramePlane<Int64>(zero: 0)
+    private var predicted = FramePlane<Int64>(zero: 0)
+    /// Which predictions are for later words does not matter here: all columns are looked at.
+    private var scratch = FramePlane(zero: FrameState.ScratchWord())
     /// How the values of every column of every schema are coded, learnt from subject to subject.
     private var codes = FramePlane(zero: SeriesState())
     private var firstCodes: [Int] = []
@@ -163,8 +161,32 @@ struct DecoderStateCodes: ~Copyable {
         }
         models = [Int](repeating: -1, count: firstCodes.count)
         codes.grow(to: end)
-        differences.grow(to: widest)
+        predicted.grow(to: widest)
         changes.grow(to: widest)
+        scratch.grow(to: widest / 64 + 1)
+    }
+
+    /// What the columns before predict of a column's difference.
+    func takePredicted(_ column: Int) -> Int64 {
+        let units = predicted.base[column]
+        predicted.base[column] = 0
+        return units
+    }
+
+    /// Tells a column's difference to the columns after.
+    func push(_ column: Int, _ units: Int64, _ tables: SchemaPlan.Tables) {
+        let word = column / 64
+        _ = tables.push(
+            tables.columns + column, units, predicted.base + word * 64, word: word, scratch.base)
+    }
+
+    static func model(_ code: UnsafeMutablePointer<SeriesState>) -> SeriesState.Model {
+        code.pointee.model(value: 0, unitBits: 0, isPositive: false, isFresh: true)
+    }
+
+    /// A column's middle is about as great as its changes.
+    static func middleParameter(_ plain: Int) -> Int {
+        LogarithmicMean.parameter(ofSigned: max(plain - 1, 0), isPositive: 0)
     }
 
     /// Goes on to a subject; returns where its model's row is.

@@ -7,7 +7,7 @@ enum ExponentialGolomb {
     /// As many zero bits in front do not belong to a value of this code.
     static let prefixLimit = 20
     /// Parameters greater than this are not used.
-    static let parameterMax = 40
+    static let parameterMax = 41
 
     /// Whether z has a code with this parameter.
     @inline(__always)
@@ -35,7 +35,8 @@ enum ExponentialGolomb {
     @inline(__always)
     static func read(_ k: Int, _ reader: inout BitReader) -> UInt64? {
         let word = reader.peek()
-        let zeros = word.trailingZeroBitCount
+        // With a bit set the count needs no test for zero.
+        let zeros = (word | 1 &<< UInt64(prefixLimit)).trailingZeroBitCount
         let n = zeros &+ k
         guard zeros < prefixLimit, zeros &+ n < 56 else {
             // By value, so that the reader can stay in registers.
@@ -73,6 +74,25 @@ struct LogarithmicMean {
         // A double's exponent and the top of its mantissa are just that.
         let y = Double(Int64(bitPattern: min(z, 1 &<< 48 &- 1) &+ 1))
         return Int(truncatingIfNeeded: y.bitPattern &>> 47) &- 1_023 &* 32
+    }
+
+    /// 32 * log2(|2v - 1|), by straight lines between powers of two, of numbers below 2^40 in
+    /// magnitude: 0...1312.
+    @inline(__always)
+    static func logarithm(signed value: Int64) -> Int {
+        // As above; shifted to the left the sign is gone.
+        let y = Double(value &<< 1 &- 1)
+        return Int(truncatingIfNeeded: (y.bitPattern &<< 1) &>> 48) &- 1_023 &* 32
+    }
+
+    /// The greatest of those.
+    static let signedMax = 41 * 32
+
+    /// The Golomb parameter for a signed number, rounded; one less if all ones in `isPositive` say
+    /// that only positive numbers have a code.
+    @inline(__always)
+    static func parameter(ofSigned mean: Int, isPositive: Int64) -> Int {
+        max(mean &+ 16 &- (32 & Int(isPositive)), 0) &>> 5
     }
 
     /// One quarter of the way to a new value.

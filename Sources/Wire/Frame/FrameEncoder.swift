@@ -84,6 +84,6 @@ public final class FrameEncoder {
     private func writeLength(_ group: Int) {
         let model = state.groups.base[group].lengthModel
         state.groups.base[group].length
-            .write(Int64(groupBits.bitCount), model, isPositive: true, &frameBits)
+            .write(Int64(groupBits.bitCount), model, &frameBits)
     }
 }

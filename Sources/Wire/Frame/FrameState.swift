@@ -12,10 +12,10 @@ struct FrameState: ~Copyable {
     private(set) var groups: FramePlane<GroupState>
     var context: FrameHeader.Context?
     private(set) var live = LiveRows()
-    /// Differences of the subject at hand, in units; zero but for columns that others look at.
+    /// Differences of the subject at hand, in units, of the columns that were seen.
     private(set) var differences: FramePlane<Int64>
-    /// Of the subject at hand, per 64 columns: predicted columns to look at, and columns whose
-    /// difference others look at. Zero in between.
+    /// What is predicted of them. Zero in between.
+    private(set) var predicted: FramePlane<Int64>
     let scratch: UnsafeMutablePointer<ScratchWord>
 
     /// Frames since the last key frame.
@@ -28,9 +28,13 @@ struct FrameState: ~Copyable {
     /// The last fresh row of each schema, by its number; only while a frame begins.
     private var lastFresh: [Int32] = []
 
+    /// Of 64 columns of the subject at hand.
     struct ScratchWord: BitwiseCopyable {
+        /// Columns that are predicted to have a difference by those of an earlier word. Zero in
+        /// between.
         var pending: UInt64 = 0
-        var sources: UInt64 = 0
+        /// Columns whose difference was found.
+        var seen: UInt64 = 0
     }
 
     init(limits: WireLimits) {
@@ -41,6 +45,7 @@ struct FrameState: ~Copyable {
         flags = FramePlane(zero: ChangeFlags())
         groups = FramePlane(zero: GroupState())
         differences = FramePlane(zero: 0)
+        predicted = FramePlane(zero: 0)
     }
 
     /// The same state in memory of its own.
@@ -51,6 +56,7 @@ struct FrameState: ~Copyable {
         flags = FramePlane(copying: other.flags)
         groups = FramePlane(copying: other.groups)
         differences = FramePlane(copying: other.differences)
+        predicted = FramePlane(copying: other.predicted)
         context = other.context
         frameIndex = other.frameIndex
         plans = other.plans
@@ -89,6 +95,7 @@ struct FrameState: ~Copyable {
             while plans.count <= Int(number) { plans.append(nil) }
             plans[Int(number)] = SchemaPlan(schema)
             differences.grow(to: schema.fields.count)
+            predicted.grow(to: schema.fields.count)
         case .added(let slot, let row):
             begin(slot, row)
         case .removed(let slot, _):

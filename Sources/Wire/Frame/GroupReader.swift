@@ -82,7 +82,7 @@ struct GroupReader {
         let model = group.pointee.lengthModel
         guard
             case .change(let length) = group.pointee.length
-                .read(model, isPositive: true, &reader), length > 0
+                .read(model, &reader), length > 0
         else { throw .malformed(what: "group length", offset: reader.byteOffset) }
         return Int(length)
     }

@@ -5,28 +5,34 @@ final class SchemaPlan: @unchecked Sendable {
 
     struct Tables: BitwiseCopyable {
         let columns: UnsafeMutablePointer<Column>
-        /// Runs of terms: see `Column`.
-        let terms: UnsafeMutablePointer<Term>
-        let dependents: UnsafeMutablePointer<Dependents>
-        let farDependents: UnsafeMutablePointer<UInt16>
+        /// Runs of dependents: see `Column`.
+        let dependents: UnsafeMutablePointer<Dependent>
         /// For the encoder.
         let divisors: UnsafeMutablePointer<Divisor>
     }
 
-    /// What the decoder needs to know of a column, in 12 bytes: a frame touches columns of many
-    /// schemas, which should stay in the cache.
+    /// What the decoder needs to know of a column, in 32 bytes.
+    ///
+    /// A prediction is gathered where its terms are known: a column adds its difference to those of
+    /// its *dependents*. So the columns that depend on none and have no dependents, most of all, need
+    /// no branch: they add nothing to the first column of their word.
     struct Column: BitwiseCopyable {
         let granularity: UInt32
-        /// Where in `terms` the prediction's run begins: a multiple of four terms, filled up with
-        /// terms of weight 0, which the run at 0 has only.
-        fileprivate(set) var firstTerm: UInt16 = 0
-        /// Where in `dependents` the columns are whose prediction has this one as a term; none at 0.
-        fileprivate(set) var dependents: UInt16 = 0
-        /// The column that this one is a part of.
-        fileprivate(set) var whole: UInt16 = 0
         /// Significant bits of the granularity, less one.
         let unitBits: UInt8
         fileprivate(set) var traits: Traits
+        /// Two dependents in the same word of 64 columns, by their place there; weight 0 for none.
+        fileprivate(set) var target0: UInt8 = 0
+        fileprivate(set) var target1: UInt8 = 0
+        fileprivate(set) var weight0: Int32 = 0
+        fileprivate(set) var weight1: Int32 = 0
+        /// All dependents in the same word.
+        fileprivate(set) var near: UInt64 = 0
+        /// The column that this one is a part of.
+        fileprivate(set) var whole: UInt16 = 0
+        /// All other dependents: a run in `dependents`.
+        fileprivate(set) var firstOther: UInt16 = 0
+        fileprivate(set) var otherCount: UInt16 = 0
 
         init(_ field: SchemaField) {
             granularity = field.granularity
@@ -39,28 +45,14 @@ final class SchemaPlan: @unchecked Sendable {
         let rawValue: UInt8
         /// A counter without a sum: its changes are nearly always positive.
         static let isPositive = Traits(rawValue: 1)
-        static let hasTerms = Traits(rawValue: 2)
-        static let hasWhole = Traits(rawValue: 4)
-        /// Another column looks at this one's difference.
-        static let isSource = Traits(rawValue: 8)
-        /// Has to do with other columns.
-        static let isRelated: Traits = [.hasTerms, .hasWhole, .isSource]
+        static let hasWhole = Traits(rawValue: 2)
+        /// Has dependents beside the two that are in its column.
+        static let hasOthers = Traits(rawValue: 4)
     }
 
-    struct Term: BitwiseCopyable {
+    struct Dependent: BitwiseCopyable {
         let column: UInt16
-        /// Another four terms follow this one and its three neighbours.
-        fileprivate(set) var goesOn = false
         let weight: Int32
-    }
-
-    /// Columns whose prediction has one column as a term.
-    struct Dependents: BitwiseCopyable {
-        /// Those in the same word of 64 columns.
-        var near: UInt64 = 0
-        /// Others, which are in later words: a run of `farDependents`.
-        var firstFar: UInt16 = 0
-        var farCount: UInt16 = 0
     }
 
     /// Division by a column's granularity where it goes without a rest.
@@ -102,65 +94,41 @@ final class SchemaPlan: @unchecked Sendable {
     init(_ schema: Schema) {
         self.schema = schema
         var columns = schema.fields.map(Column.init)
-        var terms = [Term](repeating: Term(column: 0, weight: 0), count: 4)
-        var dependents = [[UInt16]](repeating: [], count: columns.count)
+        var others = [[Dependent]](repeating: [], count: columns.count)
         for prediction in schema.predictions {
             let column = prediction.column
             switch prediction.source {
             case .part(let whole):
                 columns[column].whole = UInt16(whole)
                 columns[column].traits.insert(.hasWhole)
-                columns[whole].traits.insert(.isSource)
-            case .sum(let sources):
-                columns[column].firstTerm = UInt16(terms.count)
-                columns[column].traits.insert(.hasTerms)
+            case .sum(let terms):
                 columns[column].traits.remove(.isPositive)
-                Self.append(sources, to: &terms)
-                for source in sources {
-                    columns[source.column].traits.insert(.isSource)
-                    if !dependents[source.column].contains(UInt16(column)) {
-                        dependents[source.column].append(UInt16(column))
+                for term in terms {
+                    let source = term.column
+                    if !columns[source].take(column, term.weight, isNear: source / 64 == column / 64) {
+                        others[source].append(
+                            Dependent(column: UInt16(column), weight: term.weight))
                     }
                 }
             }
         }
-        var runs = [Dependents()]
-        var far: [UInt16] = []
-        for column in columns.indices where columns[column].traits.contains(.isSource) {
-            columns[column].dependents = UInt16(runs.count)
-            var run = Dependents(firstFar: UInt16(far.count))
-            for dependent in dependents[column] {
-                if Int(dependent) / 64 == column / 64 {
-                    run.near |= 1 << UInt64(dependent % 64)
-                } else {
-                    far.append(dependent)
-                    run.farCount += 1
-                }
-            }
-            runs.append(run)
+        var dependents: [Dependent] = []
+        for column in columns.indices where !others[column].isEmpty {
+            columns[column].traits.insert(.hasOthers)
+            columns[column].firstOther = UInt16(dependents.count)
+            columns[column].otherCount = UInt16(others[column].count)
+            dependents += others[column]
         }
         tables = .allocate(capacity: 1)
         tables.initialize(
             to: Tables(
-                columns: Self.copy(columns), terms: Self.copy(terms), dependents: Self.copy(runs),
-                farDependents: Self.copy(far),
+                columns: Self.copy(columns), dependents: Self.copy(dependents),
                 divisors: Self.copy(schema.fields.map { Divisor($0.granularity) })))
-    }
-
-    /// Appends a run, filled up to a multiple of four.
-    private static func append(_ sources: [Prediction.Term], to terms: inout [Term]) {
-        for (index, source) in sources.enumerated() {
-            if index > 0, index.isMultiple(of: 4) { terms[terms.count - 4].goesOn = true }
-            terms.append(Term(column: UInt16(source.column), weight: source.weight))
-        }
-        while !terms.count.isMultiple(of: 4) { terms.append(Term(column: 0, weight: 0)) }
     }
 
     deinit {
         tables.pointee.columns.deallocate()
-        tables.pointee.terms.deallocate()
         tables.pointee.dependents.deallocate()
-        tables.pointee.farDependents.deallocate()
         tables.pointee.divisors.deallocate()
         tables.deallocate()
     }
@@ -174,42 +142,57 @@ final class SchemaPlan: @unchecked Sendable {
     }
 }
 
-extension SchemaPlan.Tables {
-    /// What a column's difference should be by its prediction, in its units.
-    @inline(__always)
-    func predicted(
-        _ column: SchemaPlan.Column, _ differences: UnsafeMutablePointer<Int64>
-    ) -> Int64 {
-        var run = terms + Int(truncatingIfNeeded: column.firstTerm)
-        var sum: Int64 = 0
-        while true {
-            for index in 0..<4 {
-                sum &+=
-                    Int64(run[index].weight)
-                    &* differences[Int(truncatingIfNeeded: run[index].column)]
-            }
-            guard run[0].goesOn else { return sum }
-            run += 4
+extension SchemaPlan.Column {
+    /// Makes a column one of the two nearest dependents; says whether there was room.
+    fileprivate mutating func take(_ column: Int, _ weight: Int32, isNear: Bool) -> Bool {
+        guard isNear else { return false }
+        near |= 1 << UInt64(column % 64)
+        // A weight of 0 adds nothing, and may be replaced.
+        if weight0 == 0 {
+            (target0, weight0) = (UInt8(column % 64), weight)
+        } else if weight1 == 0 {
+            (target1, weight1) = (UInt8(column % 64), weight)
+        } else {
+            return false
         }
+        return true
     }
+}
 
-    /// Notes the columns whose prediction has this one as a term; returns those in the same word.
+extension SchemaPlan.Tables {
+    /// Adds a column's difference to what is predicted of its dependents.
+    ///
+    /// - Parameters:
+    ///   - predicted: of the first column of the column's word.
+    ///   - scratch: of the word at hand; later words with dependents are noted there.
+    /// - Returns: dependents in the same word, which must be looked at; none if the difference is 0.
     @inline(__always)
-    func pend(
-        _ column: SchemaPlan.Column, _ scratch: UnsafeMutablePointer<FrameState.ScratchWord>
+    func push(
+        _ column: UnsafeMutablePointer<SchemaPlan.Column>, _ units: Int64,
+        _ predicted: UnsafeMutablePointer<Int64>, word: Int,
+        _ scratch: UnsafeMutablePointer<FrameState.ScratchWord>
     ) -> UInt64 {
-        let run = dependents + Int(truncatingIfNeeded: column.dependents)
-        if run.pointee.farCount > 0 { pendFar(run.pointee, scratch) }
-        return run.pointee.near
+        let plan = column.pointee
+        predicted[Int(truncatingIfNeeded: plan.target0)] &+= units &* Int64(plan.weight0)
+        predicted[Int(truncatingIfNeeded: plan.target1)] &+= units &* Int64(plan.weight1)
+        if plan.traits.contains(.hasOthers), units != 0 {
+            pushOthers(column, units, predicted - word &* 64, word: word, scratch)
+        }
+        return units == 0 ? 0 : plan.near
     }
 
     @inline(never)
-    private func pendFar(
-        _ run: SchemaPlan.Dependents, _ scratch: UnsafeMutablePointer<FrameState.ScratchWord>
+    private func pushOthers(
+        _ column: UnsafeMutablePointer<SchemaPlan.Column>, _ units: Int64,
+        _ predicted: UnsafeMutablePointer<Int64>, word: Int,
+        _ scratch: UnsafeMutablePointer<FrameState.ScratchWord>
     ) {
-        for index in Int(run.firstFar)..<Int(run.firstFar) &+ Int(run.farCount) {
-            let dependent = Int(farDependents[index])
-            scratch[dependent &>> 6].pending |= 1 &<< UInt64(dependent & 63)
+        let first = Int(column.pointee.firstOther)
+        for index in first..<first &+ Int(column.pointee.otherCount) {
+            let dependent = dependents[index]
+            let target = Int(dependent.column)
+            predicted[target] &+= units &* Int64(dependent.weight)
+            if target &>> 6 != word { scratch[target &>> 6].pending |= 1 &<< UInt64(target & 63) }
         }
     }
 }

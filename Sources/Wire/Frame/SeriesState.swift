@@ -18,7 +18,7 @@ struct SeriesState {
     ///
     /// - Parameter centred: `nil` before the second change.
     init?(plain: Int, centred: Int?, middle: Int64) {
-        let means = 1...1 + LogarithmicMean.logarithmMax
+        let means = 1...1 + LogarithmicMean.signedMax
         guard means.contains(plain), means.contains(centred ?? plain),
             (-Self.middleLimit...Self.middleLimit).contains(middle)
         else { return nil }
@@ -37,28 +37,30 @@ struct SeriesState {
     private static let unknown = 4_095
     private static let middleLimit: Int64 = 1 << 39 - 1
 
-    /// How the next change is coded.
+    /// How the next change is coded: as middle - unzigzag(z + 1), where middle is 0 and z + 1 is z
+    /// if it is centred; or as z + 1 if only positive changes are expected.
     struct Model {
         let parameter: Int
-        let isCentred: Bool
-        let middle: Int64
+        /// All ones where the change is coded less a middle.
+        fileprivate let isCentred: Int64
+        /// All ones where negative changes are escapes.
+        fileprivate let isPositive: Int64
+        /// 0 where it is not centred.
+        fileprivate let middle: Int64
 
         /// The number that stands for a change.
         @inline(__always)
-        func fold(_ change: Int64, isPositive: Bool) -> UInt64 {
-            if isCentred { return Varint.zigzag(change &- middle) }
-            return isPositive
-                ? UInt64(bitPattern: change &- 1) : Varint.zigzag(0 &- change) &- 1
+        func fold(_ change: Int64) -> UInt64 {
+            if isPositive != 0 { return UInt64(bitPattern: change &- 1) }
+            return Varint.zigzag(middle &- change) &- 1 &- UInt64(bitPattern: isCentred)
         }
 
         /// Without a branch, since none of it can be foreseen.
         @inline(__always)
-        func unfold(_ z: UInt64, isPositive: Bool) -> Int64 {
-            let centred = middle &+ Varint.unzigzag(z)
-            let either = 0 &- Varint.unzigzag(z &+ 1)
-            let positive = Int64(bitPattern: z &+ 1)
-            let plain = either ^ ((either ^ positive) & (isPositive ? -1 : 0))
-            return plain ^ ((plain ^ centred) & (isCentred ? -1 : 0))
+        func unfold(_ z: UInt64) -> Int64 {
+            let next = z &+ 1 &+ UInt64(bitPattern: isCentred)
+            let either = middle &- Varint.unzigzag(next)
+            return either ^ ((either ^ Int64(bitPattern: next)) & isPositive)
         }
     }
 
@@ -66,22 +68,25 @@ struct SeriesState {
     ///   - value: the value before the change.
     ///   - isFresh: in a subject's first frame.
     @inline(__always)
-    func model(value: Int64, unitBits: UInt8, isFresh: Bool) -> Model {
+    func model(value: Int64, unitBits: UInt8, isPositive: Bool, isFresh: Bool) -> Model {
+        let positive: Int64 = isPositive ? -1 : 0
         if rawValue == 0 {
             return Model(
-                parameter: Self.firstParameter(value, Int(unitBits), isFresh), isCentred: false,
-                middle: 0)
+                parameter: Self.firstParameter(value, Int(unitBits), isFresh), isCentred: 0,
+                isPositive: positive, middle: 0)
         }
-        let plain = Int(truncatingIfNeeded: rawValue & 0xFFF)
-        let centred = Int(truncatingIfNeeded: rawValue &>> 12 & 0xFFF)
-        let isCentred = centred &+ Self.margin < plain
-        let mean = (isCentred ? centred : plain) &- 1
+        let (plain, centred) = (plain, centred)
+        // All ones where it is less.
+        let isCentred = Int64(centred &+ Self.margin &- plain) &>> 63
+        let onlyPositive = positive & ~isCentred
+        let mean = plain &+ (centred &- plain) & Int(isCentred)
         return Model(
-            parameter: LogarithmicMean.parameter(mean), isCentred: isCentred,
-            middle: Int64(bitPattern: rawValue) &>> 24)
+            parameter: LogarithmicMean.parameter(ofSigned: mean &- 1, isPositive: onlyPositive),
+            isCentred: isCentred, isPositive: onlyPositive, middle: middle & isCentred)
     }
 
     /// A first change is taken to have five eighths of the value's bits.
+    @inline(never)
     private static func firstParameter(_ value: Int64, _ unitBits: Int, _ isFresh: Bool) -> Int {
         if isFresh { return 8 }
         let bits = max(0, 64 &- value.magnitude.leadingZeroBitCount &- unitBits)
@@ -90,25 +95,21 @@ struct SeriesState {
 
     /// Learns a change.
     @inline(__always)
-    mutating func learn(_ change: Int64, isPositive: Bool) {
-        let plainZ =
-            isPositive && change > 0
-            ? UInt64(bitPattern: change &- 1) : Varint.zigzag(0 &- change) &- 1
-        let plainLog = LogarithmicMean.logarithm(plainZ) &+ 1
+    mutating func learn(_ change: Int64) {
         let clamped = min(max(change, -Self.middleLimit), Self.middleLimit)
+        let plainLog = LogarithmicMean.logarithm(signed: clamped) &+ 1
         if rawValue == 0 {
             store(plain: plainLog, centred: Self.unknown, middle: clamped)
             return
         }
-        let middle = Int64(bitPattern: rawValue) &>> 24
-        let centredLog = LogarithmicMean.logarithm(Varint.zigzag(change &- middle)) &+ 1
-        let plain = Int(truncatingIfNeeded: rawValue & 0xFFF)
-        let centred = Int(truncatingIfNeeded: rawValue &>> 12 & 0xFFF)
+        let (plain, centred) = (plain, centred)
+        let distance = clamped &- middle
+        let centredLog = LogarithmicMean.logarithm(signed: distance) &+ 1
         store(
             plain: LogarithmicMean.step(plain, to: plainLog),
             centred: centred == Self.unknown
                 ? centredLog : LogarithmicMean.step(centred, to: centredLog),
-            middle: middle &+ (clamped &- middle) &>> 1)
+            middle: middle &+ distance &>> 1)
     }
 
     @inline(__always)
@@ -126,16 +127,14 @@ extension SeriesState {
     /// A change that the code at hand has no word for follows an escape: the prefix, a zero bit, and
     /// the change in full.
     @inline(__always)
-    mutating func write(
-        _ change: Int64, _ model: Model, isPositive: Bool, _ writer: inout BitWriter
-    ) {
-        let z = model.fold(change, isPositive: isPositive)
+    mutating func write(_ change: Int64, _ model: Model, _ writer: inout BitWriter) {
+        let z = model.fold(change)
         if ExponentialGolomb.fits(z, model.parameter) {
             ExponentialGolomb.write(z, model.parameter, &writer)
         } else {
             Self.writeEscape(change, isRaw: false, &writer)
         }
-        learn(change, isPositive: isPositive)
+        learn(change)
     }
 
     /// What `read` found.
@@ -147,12 +146,10 @@ extension SeriesState {
 
     /// Reads what `write` or `writeEscape` wrote, and learns it unless it is raw.
     @inline(__always)
-    mutating func read(
-        _ model: Model, isPositive: Bool, _ reader: inout BitReader
-    ) -> Read {
+    mutating func read(_ model: Model, _ reader: inout BitReader) -> Read {
         let change: Int64
         if let z = ExponentialGolomb.read(model.parameter, &reader) {
-            change = model.unfold(z, isPositive: isPositive)
+            change = model.unfold(z)
         } else {
             // By value, so that the reader can stay in registers.
             let long = Self.readLong(reader)
@@ -160,7 +157,7 @@ extension SeriesState {
             if long.isRaw { return .raw(long.change) }
             change = long.change
         }
-        learn(change, isPositive: isPositive)
+        learn(change)
         return .change(change)
     }
 

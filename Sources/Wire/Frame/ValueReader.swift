@@ -1,9 +1,13 @@
 /// Reads the changes of one subject after the other.
+///
+/// This is where the time of decoding goes, so: what is rare is out of line, what cannot be foreseen
+/// has no branch, and the pointers were checked by whoever made the layout.
 struct ValueReader {
     private let values: UnsafeMutablePointer<Int64>
     private let series: UnsafeMutablePointer<SeriesState>
     private let flags: UnsafeMutablePointer<ChangeFlags>
     private let differences: UnsafeMutablePointer<Int64>
+    private let predicted: UnsafeMutablePointer<Int64>
     private let scratch: UnsafeMutablePointer<FrameState.ScratchWord>
 
     init(state: borrowing FrameState) {
@@ -11,6 +15,7 @@ struct ValueReader {
         series = state.series.base
         flags = state.flags.base
         differences = state.differences.base
+        predicted = state.predicted.base
         scratch = state.scratch
     }
 
@@ -18,76 +23,70 @@ struct ValueReader {
     func read(_ row: LiveRow, _ shared: inout BitReader) {
         // A copy can stay in registers.
         var reader = shared
-        let (values, series, differences) = (values, series, differences)
-        let (scratch, flags) = (scratch, flags)
         let tables = row.tables.pointee
-        var anySource = false
         for word in 0..<row.wordCount {
             let flagged = flags[row.firstWord &+ word].last
-            var pending = flagged
+            // Columns to look at: those with a change, and those that are predicted to have one.
+            var seen = flagged
             if word > 0 {
-                pending |= scratch[word].pending
+                seen |= scratch[word].pending
                 scratch[word].pending = 0
             }
-            var sources: UInt64 = 0
-            while pending != 0 {
-                let bit = pending & (0 &- pending)
-                let column = word &<< 6 | pending.trailingZeroBitCount
-                pending ^= bit
-                let plan = tables.columns[column]
-                let index = row.offset &+ column
-                var units: Int64 = 0
-                if plan.traits.contains(.hasTerms) { units = tables.predicted(plan, differences) }
+            let first = word &<< 6
+            let (values, series) = (values + row.offset + first, series + row.offset + first)
+            let (predicted, differences) = (predicted + first, differences + first)
+            let columns = tables.columns + first
+            var rest = seen
+            while rest != 0 {
+                let bit = rest & (0 &- rest)
+                let column = rest.trailingZeroBitCount
+                let plan = columns + column
+                var units = predicted[column]
+                predicted[column] = 0
                 if flagged & bit != 0 {
-                    units = Self.readColumn(
-                        plan, values + index, series + index, differences, units,
+                    units = readColumn(
+                        plan, values + column, series + column, units, seen: seen, word: word,
                         isFresh: row.isFresh, &reader)
                 }
-                values[index] &+= units &* Int64(plan.granularity)
-                guard plan.traits.contains(.isSource), units != 0 else { continue }
+                values[column] &+= units &* Int64(plan.pointee.granularity)
                 differences[column] = units
-                sources |= bit
-                pending |= tables.pend(plan, scratch)
+                seen |= tables.push(plan, units, predicted, word: word, scratch)
+                rest = seen & (0 &- bit &<< 1)
             }
-            scratch[word].sources = sources
-            anySource = anySource || sources != 0
+            scratch[word].seen = seen
         }
-        if anySource { clearDifferences(row.wordCount) }
         shared = reader
-    }
-
-    private func clearDifferences(_ wordCount: Int) {
-        for word in 0..<wordCount {
-            var sources = scratch[word].sources
-            while sources != 0 {
-                differences[word &<< 6 | sources.trailingZeroBitCount] = 0
-                sources &= sources &- 1
-            }
-        }
     }
 
     /// Reads what a prediction missed, and returns the difference in units. A change that is not in
     /// units goes straight to the value.
     @inline(__always)
-    private static func readColumn(
-        _ plan: SchemaPlan.Column, _ value: UnsafeMutablePointer<Int64>,
-        _ state: UnsafeMutablePointer<SeriesState>,
-        _ differences: UnsafeMutablePointer<Int64>, _ predicted: Int64, isFresh: Bool,
-        _ reader: inout BitReader
+    private func readColumn(
+        _ plan: UnsafeMutablePointer<SchemaPlan.Column>, _ value: UnsafeMutablePointer<Int64>,
+        _ state: UnsafeMutablePointer<SeriesState>, _ predicted: Int64, seen: UInt64, word: Int,
+        isFresh: Bool, _ reader: inout BitReader
     ) -> Int64 {
-        if plan.traits.contains(.hasWhole) {
-            let whole = differences[Int(plan.whole)]
+        if plan.pointee.traits.contains(.hasWhole) {
+            let whole = difference(of: Int(plan.pointee.whole), seen: seen, word: word)
             if whole != 0, reader.bit() { return whole }
         }
-        let isPositive = plan.traits.contains(.isPositive) && !isFresh
+        let isPositive = plan.pointee.traits.contains(.isPositive) && !isFresh
         let model = state.pointee.model(
-            value: value.pointee, unitBits: plan.unitBits, isFresh: isFresh)
-        switch state.pointee.read(model, isPositive: isPositive, &reader) {
+            value: value.pointee, unitBits: plan.pointee.unitBits, isPositive: isPositive,
+            isFresh: isFresh)
+        switch state.pointee.read(model, &reader) {
         case .change(let change):
             return predicted &+ change
         case .raw(let change):
             value.pointee &+= change
             return 0
         }
+    }
+
+    /// The difference of a column before the one at hand, in units.
+    @inline(__always)
+    private func difference(of column: Int, seen: UInt64, word: Int) -> Int64 {
+        let seen = column &>> 6 == word ? seen : scratch[column &>> 6].seen
+        return seen &>> UInt64(column & 63) & 1 == 0 ? 0 : differences[column]
     }
 }

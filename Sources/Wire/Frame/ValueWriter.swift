@@ -56,7 +56,8 @@ struct ValueWriter {
         let plan = row.tables.pointee.columns[column]
         let isPositive = plan.traits.contains(.isPositive) && !row.isFresh
         let model = series[index].model(
-            value: last[index], unitBits: plan.unitBits, isFresh: row.isFresh)
-        series[index].write(change, model, isPositive: isPositive, &writer)
+            value: last[index], unitBits: plan.unitBits, isPositive: isPositive,
+            isFresh: row.isFresh)
+        series[index].write(change, model, &writer)
     }
 }
