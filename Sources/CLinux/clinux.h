@@ -5,11 +5,15 @@
 #define HEAPWIRE_CLINUX_H
 
 #include "crc32c.h"
+#include <elf.h>
 #include <errno.h>
+#include <link.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -34,6 +38,27 @@ static inline int hw_accept4(int listener, void *address, unsigned int *byteCoun
 /// PR_SET_NAME of prctl(2): the calling thread's name; the kernel keeps the first 15 bytes.
 static inline void hw_set_thread_name(const char *name) {
     syscall(SYS_prctl, 15, name, 0, 0, 0);
+}
+
+/// madvise(2), MADV_DONTNEED, on this executable's own segments that are never written: code and
+/// constants. They leave this process's resident memory and stay in the page cache, from where what is
+/// still used comes back by itself. -1 and errno on failure.
+static inline int hw_release_text(void) {
+    const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+    unsigned long count = getauxval(AT_PHNUM), page = getauxval(AT_PAGESZ);
+    uintptr_t bias = 0;
+    if (!headers || page == 0) return -1;
+    // Where the file's first byte was mapped, less where it asked to be.
+    for (unsigned long i = 0; i < count; i++)
+        if (headers[i].p_type == PT_LOAD && headers[i].p_offset == 0)
+            bias = (uintptr_t)headers - sizeof(ElfW(Ehdr)) - headers[i].p_vaddr;
+    for (unsigned long i = 0; i < count; i++) {
+        if (headers[i].p_type != PT_LOAD || (headers[i].p_flags & PF_W)) continue;
+        uintptr_t start = (bias + headers[i].p_vaddr) & ~(uintptr_t)(page - 1);
+        uintptr_t end = bias + headers[i].p_vaddr + headers[i].p_memsz;
+        if (madvise((void *)start, end - start, MADV_DONTNEED) < 0) return -1;
+    }
+    return 0;
 }
 
 /// Standard error as a descriptor-backed stream that Swift 6 can name.

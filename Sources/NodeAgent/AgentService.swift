@@ -23,6 +23,9 @@ final class AgentService {
     private var lastFrameMilliseconds: Int64 = .min
     private var announcedMachine: MachineFacts
     private var isStopping = false
+    /// Steps until what only the start needed is let go from memory once more.
+    private var stepsToTrim: Int64 = 3
+    private var streamingCount = 0
 
     /// Frames between two steps, for what has just appeared, come no closer than this.
     private static let newcomerIntervalMilliseconds: Int64 = 100
@@ -146,7 +149,8 @@ final class AgentService {
     private static func now(_ clock: Clock) -> SampleSchedule.Now {
         SampleSchedule.Now(
             realtimeMilliseconds: Int64(clock.realtimeNanoseconds / 1_000_000),
-            monotonicMilliseconds: Int64(clock.monotonicNanoseconds / 1_000_000))
+            monotonicMilliseconds: Int64(clock.monotonicNanoseconds / 1_000_000),
+            boottimeMilliseconds: SampleClock.system.boottimeNanoseconds() / 1_000_000)
     }
 
     private func scheduleStep() {
@@ -165,8 +169,36 @@ final class AgentService {
             announceMachine()
             for notice in sampler.files.takeNotices() { Diagnostics.info(notice) }
             if sampler.hasPending { scheduleNewcomers() }
+            trimMemory()
         }
+        if let jump = schedule.lastJump { report(jump) }
         scheduleStep()
+    }
+
+    private func report(_ jump: SampleSchedule.Jump) {
+        switch jump {
+        case .clockSet(let milliseconds):
+            Diagnostics.warning("the clock was set by \(milliseconds) ms; steps follow it")
+        case .slept(let milliseconds):
+            Diagnostics.info(
+                "the machine slept for \(describeDuration(milliseconds: milliseconds)); there are "
+                    + "no samples of that time")
+        }
+    }
+
+    /// Code that ran only at the start or for a TLS handshake leaves this process's resident memory,
+    /// some steps after each connection and once a minute; what is used comes back from the page cache
+    /// with a few dozen minor faults.
+    private func trimMemory() {
+        let streaming = outbox.deliveries.count(where: \.isStreaming)
+        if streaming > streamingCount { stepsToTrim = 3 }
+        streamingCount = streaming
+        stepsToTrim -= 1
+        guard stepsToTrim <= 0 else { return }
+        stepsToTrim = max(3, 60_000 / schedule.resolutionMilliseconds)
+        if hw_release_text() < 0 {
+            Diagnostics.debug("cannot trim resident memory: \(hw_errno())")
+        }
     }
 
     private var agentState: AgentState {
@@ -174,6 +206,8 @@ final class AgentService {
         state.stepsSkipped = skippedBefore + schedule.skippedCount
         state.ringBytes = Int64(outbox.ring.byteCount)
         state.ringFrames = Int64(outbox.ring.frameCount)
+        state.slowFiles = sampler.slowFileCount
+        state.readsSkipped = sampler.skippedReadCount
         state.ringFramesDropped = Int64(clamping: outbox.ring.evictedUnsettledCount)
         return state
     }
@@ -271,7 +305,9 @@ final class AgentService {
                 + "\(ring.capacity) bytes, \(ring.evictedUnsettledCount) lost; "
                 + "\(sampler.registry.subjectCount) subjects, last step took "
                 + "\(sampler.lastStepNanoseconds / 1_000) us, "
-                + "\(skippedBefore + schedule.skippedCount) steps skipped")
+                + "\(skippedBefore + schedule.skippedCount) steps skipped, clock set "
+                + "\(schedule.clockJumpCount) times, slept \(schedule.suspendCount) times, "
+                + "\(sampler.slowFileCount) slow files read less often")
         for (link, delivery) in zip(links, outbox.deliveries) {
             let counters = delivery.counters
             Diagnostics.info(

@@ -3,8 +3,13 @@ import Testing
 @testable import NodeAgent
 
 @Suite struct SampleScheduleTests {
-    private func now(_ realtime: Int64, monotonic: Int64? = nil) -> SampleSchedule.Now {
-        .init(realtimeMilliseconds: realtime, monotonicMilliseconds: monotonic ?? realtime - 1_000)
+    private func now(
+        _ realtime: Int64, monotonic: Int64? = nil, boottime: Int64? = nil
+    ) -> SampleSchedule.Now {
+        let monotonic = monotonic ?? realtime - 1_000
+        return .init(
+            realtimeMilliseconds: realtime, monotonicMilliseconds: monotonic,
+            boottimeMilliseconds: boottime ?? monotonic)
     }
 
     @Test func stepsAreWholeMultiplesOfTheResolution() {
@@ -47,6 +52,8 @@ import Testing
             #expect(schedule.millisecondsToWait(after) == 0)
             #expect(schedule.takeStep(after) == nil, "no step in the moment of the jump")
             #expect(schedule.clockJumpCount == 1)
+            #expect(schedule.suspendCount == 0)
+            #expect(schedule.lastJump == .clockSet(by: jump))
             #expect(schedule.skippedCount == 0)
             let step = schedule.nextStepMilliseconds
             #expect(step % 1_000 == 0 && step > after.realtimeMilliseconds)
@@ -54,6 +61,25 @@ import Testing
             let wait = step - after.realtimeMilliseconds
             #expect(schedule.takeStep(now(step, monotonic: 4_999_500 + wait)) == step)
         }
+    }
+
+    /// In suspend the wall clock and the boot clock go on together, the monotonic one does not.
+    @Test func sleepIsToldApartFromAClockThatWasSet() {
+        var schedule = SampleSchedule(resolutionMilliseconds: 1_000, now: now(5_000_000))
+        let slept: Int64 = 3_600_000
+        let after = now(
+            5_000_500 + slept, monotonic: 4_999_500, boottime: 4_999_500 + slept)
+        #expect(schedule.millisecondsToWait(after) == 0)
+        #expect(schedule.takeStep(after) == nil)
+        #expect(schedule.lastJump == .slept(slept))
+        #expect(schedule.suspendCount == 1)
+        #expect(schedule.suspendedMilliseconds == slept)
+        #expect(schedule.clockJumpCount == 0)
+        #expect(schedule.skippedCount == 0, "nobody could sample while the machine slept")
+        let next = now(
+            schedule.nextStepMilliseconds, monotonic: 5_000_000, boottime: 5_000_000 + slept)
+        #expect(schedule.takeStep(next) == next.realtimeMilliseconds)
+        #expect(schedule.lastJump == nil)
     }
 
     @Test func aSlewedClockIsNotAJump() {

@@ -22,6 +22,9 @@ extension HostFiles {
 
     /// The entries of a directory but `.` and `..`, in no order that counts.
     func entries(of path: String) throws(KernelFileError) -> [Entry] {
+        if let fault, let code = fault(.list(path: path)) {
+            throw .cannotOpen(path: path, errno: code)
+        }
         guard let directory = opendir(path) else {
             throw .cannotOpen(path: path, errno: errno)
         }
@@ -48,13 +51,14 @@ extension HostFiles {
         do {
             return try entries(of: path).filter(\.isDirectory)
         } catch {
-            if !error.isAbsence { countFailure() }
+            note(error)
             return []
         }
     }
 
     /// `nil` where there is no such file or it may not be seen.
     func status(of path: String) -> Status? {
+        if let fault, fault(.status(path: path)) != nil { return nil }
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
         return Status(status)

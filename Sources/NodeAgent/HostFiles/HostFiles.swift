@@ -20,13 +20,25 @@ final class HostFiles {
     /// The kept descriptors there are.
     private(set) var keptCount = 0
     /// Files whose reading failed for another reason than absence; never reset.
-    private(set) var failureCount: Int64 = 0
+    var failureCount: Int64 = 0
     /// Files opened for one read; never reset.
     private(set) var transientOpenCount: Int64 = 0
 
-    private var notices: [String] = []
-    private var deniedNames: Set<String> = []
-    private static let noticeLimit = 32
+    var notices: [String] = []
+    /// Kinds of failures that were said, by file name and errno.
+    var saidFailures: Set<UInt64> = []
+    static let noticeLimit = 32
+
+    /// Asked before each call of the operating system, in tests: the errno that it is to fail with.
+    var fault: ((Call) -> Int32?)?
+
+    /// A call that can be made to fail.
+    enum Call {
+        case open(path: String)
+        case read(descriptor: Int32)
+        case list(path: String)
+        case status(path: String)
+    }
 
     private var buffer: UnsafeMutablePointer<UInt8>
     private var capacity = 64 << 10
@@ -79,6 +91,7 @@ final class HostFiles {
     /// - Returns: the number of bytes at `bytes`, `-EFBIG` for a file over the limit.
     @inline(__always)
     func read(_ descriptor: Int32, _ extent: Extent) -> Int {
+        if let fault, let code = fault(.read(descriptor: descriptor)) { return -Int(code) }
         let count = pread(descriptor, buffer, capacity, 0)
         if count < 0 { return -Int(errno) }
         switch extent {
@@ -115,16 +128,30 @@ final class HostFiles {
     @inline(__always)
     func bytes(_ count: Int) -> KernelText { KernelText(start: buffer, count: count) }
 
-    /// Opens, reads and closes the file.
+    /// Opens, reads and closes the file; what may pass is tried once more.
     func read(_ path: String) throws(KernelFileError) -> KernelText {
+        do throws(KernelFileError) {
+            return try readOnce(path)
+        } catch {
+            guard error.mayPass else { throw noted(error) }
+        }
+        do throws(KernelFileError) {
+            return try readOnce(path)
+        } catch {
+            throw noted(error)
+        }
+    }
+
+    private func readOnce(_ path: String) throws(KernelFileError) -> KernelText {
         let descriptor = open(path)
         guard descriptor >= 0 else {
-            throw noted(.cannotOpen(path: path, errno: -descriptor))
+            throw .cannotOpen(path: path, errno: -descriptor)
         }
         defer { Glibc.close(descriptor) }
-        let count = readOn(descriptor, from: 0)
-        if count == -Int(EFBIG) { throw noted(.tooLarge(path: path, limit: Self.byteLimit)) }
-        if count < 0 { throw noted(.cannotRead(path: path, errno: Int32(-count))) }
+        let injected = fault?(.read(descriptor: descriptor))
+        let count = injected.map { -Int($0) } ?? readOn(descriptor, from: 0)
+        if count == -Int(EFBIG) { throw .tooLarge(path: path, limit: Self.byteLimit) }
+        if count < 0 { throw .cannotRead(path: path, errno: Int32(-count)) }
         return bytes(count)
     }
 
@@ -157,39 +184,15 @@ final class HostFiles {
         return error
     }
 
-    /// Counts a failure that a caller found by itself.
-    func countFailure() { failureCount += 1 }
-
-    /// Counts what is a failure, and keeps for the diagnostics what a user should hear of: each
-    /// kind of file that is denied, once, and the first few failures of other kinds.
-    func note(_ error: KernelFileError) {
-        if error.isAbsence { return }
-        failureCount += 1
-        guard notices.count < Self.noticeLimit else { return }
-        let text = error.description
-        if !notices.contains(text) { notices.append(text) }
-    }
-
-    /// Remembers that a kind of file is not shown to this user; said once.
-    func noteDenial(of fileName: String, _ code: Int32) {
-        guard deniedNames.count < Self.noticeLimit, deniedNames.insert(fileName).inserted else {
-            return
-        }
-        notices.append(
-            "\(KernelFileError.cannotOpen(path: fileName, errno: code)); its metrics are absent")
-    }
-
-    /// What is to be said since the last call.
-    func takeNotices() -> [String] {
-        if notices.isEmpty { return [] }
-        defer { notices = [] }
-        return notices
-    }
-
     // MARK: Opening
 
     private func open(_ path: String) -> Int32 {
         transientOpenCount += 1
+        return openAny(path)
+    }
+
+    private func openAny(_ path: String) -> Int32 {
+        if let fault, let code = fault(.open(path: path)) { return -code }
         let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
         return descriptor >= 0 ? descriptor : -errno
     }
@@ -199,16 +202,15 @@ final class HostFiles {
     /// - Returns: a descriptor, or a negative errno; `-EMFILE` beyond the limit.
     func keep(_ path: String) -> Int32 {
         guard keptCount < keptLimit else { return -EMFILE }
-        let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return -errno }
-        keptCount += 1
+        let descriptor = openAny(path)
+        if descriptor >= 0 { keptCount += 1 }
         return descriptor
     }
 
     /// Opens `directory/path/name` to be kept, without allocating.
     func keep(_ directory: String, _ path: String, _ name: String) -> Int32 {
         guard keptCount < keptLimit else { return -EMFILE }
-        let descriptor = open(directory, path, name)
+        let descriptor = openJoined(directory, path, name)
         if descriptor >= 0 { keptCount += 1 }
         return descriptor
     }
@@ -216,7 +218,12 @@ final class HostFiles {
     /// Opens `directory/path/name` without allocating; the caller closes it with `closeTransient`.
     func open(_ directory: String, _ path: String, _ name: String) -> Int32 {
         transientOpenCount += 1
+        return openJoined(directory, path, name)
+    }
+
+    private func openJoined(_ directory: String, _ path: String, _ name: String) -> Int32 {
         guard join(directory, path, name) else { return -ENAMETOOLONG }
+        if let fault, let code = fault(.open(path: String(cString: pathBuffer))) { return -code }
         let descriptor = Glibc.open(pathBuffer, O_RDONLY | O_CLOEXEC)
         return descriptor >= 0 ? descriptor : -errno
     }

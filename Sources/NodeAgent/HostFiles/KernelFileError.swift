@@ -25,6 +25,14 @@ enum KernelFileError: Error, Equatable, Sendable {
         }
     }
 
+    /// The next attempt may find the file.
+    var mayPass: Bool {
+        switch self {
+        case .cannotOpen(_, let code), .cannotRead(_, let code): Self.mayPass(code)
+        case .tooLarge, .malformed: false
+        }
+    }
+
     /// ENODEV is a cgroup's file after the cgroup's end, ESRCH a process's after its end,
     /// EOPNOTSUPP pressure of a kernel booted without it or of a cgroup that has it turned off.
     static func isAbsence(_ code: Int32) -> Bool {
@@ -33,6 +41,9 @@ enum KernelFileError: Error, Equatable, Sendable {
         default: false
         }
     }
+
+    /// Neither absence nor denial: the next attempt may find the file.
+    static func mayPass(_ code: Int32) -> Bool { !isAbsence(code) && !isDenial(code) }
 
     static func isDenial(_ code: Int32) -> Bool { code == EACCES || code == EPERM }
 }

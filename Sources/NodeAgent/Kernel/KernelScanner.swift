@@ -4,6 +4,16 @@ import Wire
 /// The bytes of one kernel file, valid only until the next read into the same buffer.
 typealias KernelText = UnsafeBufferPointer<UInt8>
 
+extension KernelText {
+    /// Tells texts apart: the same bytes have the same digest, others all but never (FNV-1a).
+    @inline(__always)
+    var digest: UInt64 {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in self { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+        return hash
+    }
+}
+
 /// Walks over the bytes of a kernel file. Allocates nothing and never reads past the end, so that
 /// no parser needs bounds of its own.
 struct KernelScanner {

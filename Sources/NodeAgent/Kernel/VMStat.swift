@@ -22,6 +22,7 @@ enum VMStat {
 
     /// Scans and steals are printed for anonymous and file pages; the metric is their sum.
     enum Row {
+        static let oomKills = 6
         static let scansOfAnon = 9
         static let stealsOfAnon = 10
         static let scansOfFile = 11

@@ -7,6 +7,8 @@ struct AgentState: Equatable, Sendable {
     var ringBytes: Int64 = 0
     var ringFrames: Int64 = 0
     var ringFramesDropped: Int64 = 0
+    var slowFiles: Int64 = 0
+    var readsSkipped: Int64 = 0
 }
 
 /// Samples the agent itself: what it costs and what it lost.
@@ -17,6 +19,7 @@ final class AgentSelfSampler {
         SchemaField(.agentStepsSkipped), SchemaField(.agentRingBytes),
         SchemaField(.agentRingFrames), SchemaField(.agentRingDropped),
         SchemaField(.agentSampleTime), SchemaField(.agentOpenFiles), SchemaField(.agentSubjects),
+        SchemaField(.agentSlowFiles), SchemaField(.agentReadsSkipped),
     ]
 
     let slot: Slot
@@ -58,6 +61,8 @@ final class AgentSelfSampler {
         row[8] = sampleNanoseconds
         row[9] = Int64(files.keptCount)
         row[10] = Int64(subjectCount)
+        row[11] = state.slowFiles
+        row[12] = state.readsSkipped
     }
 
     private func readCosts() {

@@ -22,10 +22,13 @@ final class CgroupReader {
     /// What a cgroup's files say of each other while its row is filled.
     struct Context {
         var usage: Int64 = 0
-        var memoryLimit: Int64 = -1
-        /// CPU quota; `nil` where the settings were not read this time.
+        /// Memory limit, -1 for none; `nil` where the settings were not read this time.
+        var memoryLimit: Int64?
+        /// CPU quota, -1 for none; `nil` where the settings were not read this time.
         var quota: Int64?
-        var oomKills: Int64 = 0
+        /// `nil` where the file was not read this time.
+        var oomKills: Int64?
+        var threads: Int64 = -1
     }
 
     /// I/O by device, of the cgroup read last.
@@ -87,7 +90,10 @@ final class CgroupReader {
         _ context: inout Context, into columns: UnsafeMutablePointer<Int64>
     ) throws(KernelTextError) {
         switch source {
-        case .cpuacctUsage, .pidsCurrent, .memoryMaxUsageV1, .memoryFailcntV1, .memoryKernelV1,
+        case .pidsCurrent:
+            context.threads = try SingleValue.parse(text)
+            columns[0] = context.threads
+        case .cpuacctUsage, .memoryMaxUsageV1, .memoryFailcntV1, .memoryKernelV1,
             .memorySwapV2, .memoryPeakV2, .cpuSharesV1:
             columns[0] = try SingleValue.parse(text)
         case .memoryUsageV1, .memoryCurrentV2:
@@ -152,13 +158,14 @@ final class CgroupReader {
         case .cpuWeightV2: columns[0] = CPUWeight.shares(ofWeight: try SingleValue.parse(text))
         case .cpusetV1, .cpusetV2: columns[0] = try CPUList.count(text)
         case .memoryLimitV1:
-            context.memoryLimit = try SingleValue.parseLimit(text)
-            columns[0] = context.memoryLimit
+            let limit = try SingleValue.parseLimit(text)
+            context.memoryLimit = limit
+            columns[0] = limit
         case .memorySwapLimitV1:
             // v1 limits memory and swap together; swap alone is what is left.
             let both = try SingleValue.parseLimit(text)
-            columns[0] =
-                both < 0 || context.memoryLimit < 0 ? -1 : max(0, both - context.memoryLimit)
+            let memory = context.memoryLimit ?? -1
+            columns[0] = both < 0 || memory < 0 ? -1 : max(0, both - memory)
         default: columns[0] = try SingleValue.parseLimit(text)
         }
     }

@@ -1,16 +1,36 @@
 import Wire
 
+/// What must hold for a file to be worth reading at a step.
+struct ReadingConditions: OptionSet, Sendable {
+    let rawValue: UInt8
+
+    /// The cgroup has a CPU quota; without one nothing is throttled.
+    static let quota = ReadingConditions(rawValue: 1 << 0)
+    /// The cgroup has a memory limit; without one there is nothing to fail at.
+    static let memoryLimit = ReadingConditions(rawValue: 1 << 1)
+    /// The kernel killed for lack of memory: `oom_kill` in `/proc/vmstat` counts every kill that any
+    /// cgroup counts (mm/oom_kill.c, `__oom_kill_process`).
+    static let killed = ReadingConditions(rawValue: 1 << 2)
+    /// The number of I/O operations changed; bytes never move without it (block/blk-throttle.c).
+    static let didIO = ReadingConditions(rawValue: 1 << 3)
+    /// The number of threads changed, or was not looked at for ten seconds.
+    static let threadsChanged = ReadingConditions(rawValue: 1 << 4)
+    /// The node has swap.
+    static let hasSwap = ReadingConditions(rawValue: 1 << 5)
+}
+
 /// A file of a cgroup that metrics come from.
 ///
 /// The order is the order of a row's columns and of reading: memory usage comes before
-/// `memory.stat`, which makes the working set of both.
+/// `memory.stat`, which makes the working set of both, and what tells of a change comes before what
+/// is read only then.
 enum CgroupSource: UInt8, CaseIterable, Sendable {
     // cgroup v1.
     case cpuacctUsage, cpuacctStat, cpuStatV1, cpuSharesV1, cpuQuotaV1, cpuPeriodV1, cpusetV1
     case memoryUsageV1, memoryStatV1, memoryStatFlatV1
     case memoryMaxUsageV1, memoryFailcntV1, memoryKernelV1, oomControlV1
     case memoryLimitV1, memorySwapLimitV1, memorySoftLimitV1
-    case blkioBytesV1, blkioOperationsV1
+    case blkioOperationsV1, blkioBytesV1
     // cgroup v2.
     case cpuStatV2, cpuWeightV2, cpuMaxV2, cpusetV2
     case memoryCurrentV2, memoryStatV2, memorySwapV2, memoryPeakV2, memoryEventsV2
@@ -21,13 +41,14 @@ enum CgroupSource: UInt8, CaseIterable, Sendable {
     case pidsCurrent, pidsMax, processes
 
     /// How often the file is read.
-    enum Cadence: Sendable {
+    enum Cadence: Equatable, Sendable {
         /// At every step, from a kept descriptor.
         case step
         /// Settings: right after the cgroup was made, then every minute.
         case settings
-        /// Throttling: at every step where the cgroup has a quota, else as settings.
-        case throttling
+        /// At every step in which these hold, and with the settings: otherwise the file is known to
+        /// say what it said before.
+        case when(ReadingConditions)
     }
 
     struct Description: Sendable {
@@ -46,7 +67,7 @@ enum CgroupSource: UInt8, CaseIterable, Sendable {
     static func all(version: Int) -> [CgroupSource] {
         allCases.filter { source in
             switch source.rawValue {
-            case ...CgroupSource.blkioOperationsV1.rawValue: version == 1
+            case ...CgroupSource.blkioBytesV1.rawValue: version == 1
             case ...CgroupSource.ioStatV2.rawValue: version == 2
             default: true
             }
@@ -56,7 +77,7 @@ enum CgroupSource: UInt8, CaseIterable, Sendable {
     private static let descriptions: [Description] = allCases.map(\.makeDescription)
 
     private var makeDescription: Description {
-        if rawValue <= CgroupSource.blkioOperationsV1.rawValue { return descriptionV1 }
+        if rawValue <= CgroupSource.blkioBytesV1.rawValue { return descriptionV1 }
         if rawValue <= CgroupSource.ioStatV2.rawValue { return descriptionV2 }
         return descriptionOfBoth
     }
@@ -67,7 +88,7 @@ enum CgroupSource: UInt8, CaseIterable, Sendable {
         case .cpuacctUsage:
             return .init(.cpuacct, "cpuacct.usage", .cpu, .step, [.init(.cpuUsage)])
         case .cpuacctStat: return .init(.cpuacct, "cpuacct.stat", .cpu, .step, [])
-        case .cpuStatV1: return .init(.cpu, "cpu.stat", .cpu, .throttling, [])
+        case .cpuStatV1: return .init(.cpu, "cpu.stat", .cpu, .when(.quota), [])
         case .cpuSharesV1:
             return .init(.cpu, "cpu.shares", .cpu, .settings, [.init(.cpuShares)])
         case .cpuQuotaV1:
@@ -88,12 +109,13 @@ enum CgroupSource: UInt8, CaseIterable, Sendable {
                 .memory, "memory.max_usage_in_bytes", .memory, .step,
                 [.init(.memoryMaxUsage, granularity: page)])
         case .memoryFailcntV1:
-            return .init(.memory, "memory.failcnt", .memory, .step, [.init(.memoryFailcnt)])
+            return .init(
+                .memory, "memory.failcnt", .memory, .when(.memoryLimit), [.init(.memoryFailcnt)])
         case .memoryKernelV1:
             return .init(
                 .memory, "memory.kmem.usage_in_bytes", .memory, .step,
                 [.init(.memoryKernel, granularity: page)])
-        case .oomControlV1: return .init(.memory, "memory.oom_control", .memory, .step, [])
+        case .oomControlV1: return .init(.memory, "memory.oom_control", .memory, .when(.killed), [])
         case .memoryLimitV1:
             return .init(
                 .memory, "memory.limit_in_bytes", .memory, .settings, [.init(.memoryCgroupLimit)])
@@ -105,9 +127,11 @@ enum CgroupSource: UInt8, CaseIterable, Sendable {
             return .init(
                 .memory, "memory.soft_limit_in_bytes", .memory, .settings,
                 [.init(.memoryReservation)])
-        case .blkioBytesV1:
-            return .init(.blkio, "blkio.throttle.io_service_bytes_recursive", .io, .step, [])
-        default: return .init(.blkio, "blkio.throttle.io_serviced_recursive", .io, .step, [])
+        case .blkioOperationsV1:
+            return .init(.blkio, "blkio.throttle.io_serviced_recursive", .io, .step, [])
+        default:
+            return .init(
+                .blkio, "blkio.throttle.io_service_bytes_recursive", .io, .when(.didIO), [])
         }
     }
 
@@ -130,7 +154,7 @@ enum CgroupSource: UInt8, CaseIterable, Sendable {
         case .memoryStatV2: return .init(.unified, "memory.stat", .memoryStat, .step, [])
         case .memorySwapV2:
             return .init(
-                .unified, "memory.swap.current", .memory, .step,
+                .unified, "memory.swap.current", .memory, .when(.hasSwap),
                 [.init(.memorySwap, granularity: page)])
         case .memoryPeakV2:
             return .init(
@@ -175,7 +199,9 @@ enum CgroupSource: UInt8, CaseIterable, Sendable {
             return .init(.pids, "pids.current", .threads, .step, [.init(.processThreads)])
         case .pidsMax:
             return .init(.pids, "pids.max", .threads, .settings, [.init(.processThreadsLimit)])
-        default: return .init(.memory, "cgroup.procs", .processes, .step, [.init(.processCount)])
+        default:
+            return .init(
+                .memory, "cgroup.procs", .processes, .when(.threadsChanged), [.init(.processCount)])
         }
     }
 }

@@ -110,21 +110,26 @@ final class NetworkSampler {
 
     /// Watches the interfaces of a pod in the namespace of one of its processes; keeps what it has
     /// where that is the namespace it knows.
-    func set(_ processID: Int32, of pod: Slot, registry: inout SubjectRegistry) {
+    ///
+    /// - Returns: whether the pod's interfaces are watched now.
+    func set(_ processID: Int32, of pod: Slot, registry: inout SubjectRegistry) -> Bool {
         let directory = "\(proc)/\(processID)"
         guard
             let identity = identity(of: directory, byLink: true)
                 ?? identity(of: directory, byLink: false)
-        else { return }
+        else { return false }
         if let index = namespaces.firstIndex(where: { $0.owner == pod }) {
-            if namespaces[index].identity == identity { return }
+            if namespaces[index].identity == identity { return true }
             remove(pod, registry: &registry)
         }
-        guard let file = NodeFile(directory + "/net/dev", files, extent: .records) else { return }
+        guard let file = NodeFile(directory + "/net/dev", files, extent: .records) else {
+            return false
+        }
         namespaces.append(
             Namespace(
                 owner: pod, identity: identity, isNode: false, file: file, hasNewInterfaces: true))
         hasChanges = true
+        return true
     }
 
     /// Forgets a pod's interfaces, and lets its namespace go.

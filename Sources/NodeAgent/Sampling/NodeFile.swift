@@ -9,7 +9,9 @@ struct NodeFile {
 
     /// - Returns: `nil` where the kernel does not have the file or does not show it.
     init?(_ path: String, _ files: HostFiles, extent: HostFiles.Extent = .single) {
-        let descriptor = files.keep(path)
+        var descriptor = files.keep(path)
+        // The node's files are opened once: what may pass is tried again at once.
+        if descriptor < 0, KernelFileError.mayPass(-descriptor) { descriptor = files.keep(path) }
         guard descriptor >= 0 || descriptor == -EMFILE else {
             files.note(.cannotOpen(path: path, errno: -descriptor))
             return nil

@@ -14,6 +14,10 @@ final class NodeSampler {
     private let values: UnsafeMutablePointer<Int64>
     /// The clock's boot time as the kernel said it last, seconds since the epoch.
     private(set) var bootTimeSeconds: Int64 = 0
+    /// Processes killed for lack of memory since boot; `nil` where the kernel does not say.
+    private(set) var oomKills: Int64?
+    /// Whether there is swap; taken for granted until `/proc/meminfo` says otherwise.
+    private(set) var hasSwap = true
 
     /// A file, and the first column of its metrics.
     private struct Part {
@@ -43,7 +47,7 @@ final class NodeSampler {
         for source in Source.allCases where groups.contains(Self.group(of: source)) {
             let path = Self.path(of: source, roots.proc, networkDirectory)
             guard let file = NodeFile(path, files) else { continue }
-            guard let text = file.read(files),
+            guard let text = file.read(files) ?? file.read(files),
                 let (sourceFields, found) = Self.fields(
                     of: source, text, path, files, &memInfo, &vmStat, values)
             else {
@@ -264,6 +268,7 @@ final class NodeSampler {
             return
         }
         let usage = values[MemInfo.Row.total] - values[MemInfo.Row.free]
+        hasSwap = part.found & 1 << MemInfo.Row.swapTotal == 0 || values[MemInfo.Row.swapTotal] > 0
         columns[0] = usage &* MemInfo.kB
         columns[1] = max(0, usage - values[MemInfo.Row.inactiveFile]) &* MemInfo.kB
         columns[2] =
@@ -280,6 +285,7 @@ final class NodeSampler {
             files.note(.malformed(path: part.file.path, error))
             return
         }
+        oomKills = part.found & 1 << VMStat.Row.oomKills == 0 ? nil : values[VMStat.Row.oomKills]
         values[VMStat.Row.scansOfAnon] &+= values[VMStat.Row.scansOfFile]
         values[VMStat.Row.stealsOfAnon] &+= values[VMStat.Row.stealsOfFile]
         _ = vmStat.write(values, found: part.found, to: columns)

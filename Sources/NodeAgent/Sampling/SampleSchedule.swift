@@ -3,8 +3,9 @@
 ///
 /// Pure: it is told both clocks and answers. States: *waiting* for a step; when the step is due it is
 /// taken, and the next one is the first multiple that lies ahead. Steps in between are skipped and
-/// counted, never made up for. A clock that was set, and time in suspend, show as a difference
-/// between the wall clock and the monotonic clock, and the schedule starts anew from there.
+/// counted, never made up for. A machine that slept shows as a difference between the clock that counts
+/// suspend (CLOCK_BOOTTIME) and the one that does not (CLOCK_MONOTONIC), a clock that was set as a
+/// difference between the wall clock and the former. After either the schedule starts anew.
 struct SampleSchedule: Equatable, Sendable {
     let resolutionMilliseconds: Int64
     /// The step that is waited for, milliseconds since the epoch, a multiple of the resolution.
@@ -14,16 +15,31 @@ struct SampleSchedule: Equatable, Sendable {
     /// Times that the clock was set, by more than `jumpTolerance`.
     private(set) var clockJumpCount: Int64 = 0
 
-    /// Wall clock minus monotonic clock.
-    private var clockDifference: Int64
+    /// Times that the machine slept, by more than `jumpTolerance`, and for how long in all.
+    private(set) var suspendCount: Int64 = 0
+    private(set) var suspendedMilliseconds: Int64 = 0
+    /// What `takeStep` found last, `nil` where nothing happened to the clocks.
+    private(set) var lastJump: Jump?
+
+    /// What happened to the clocks between two looks, in milliseconds.
+    enum Jump: Equatable, Sendable {
+        case clockSet(by: Int64)
+        case slept(Int64)
+    }
+
+    private var last: Now
     /// What a slewed clock may drift apart between two looks.
     static let jumpTolerance: Int64 = 500
 
-    /// Both clocks at one moment.
+    /// All clocks at one moment.
     struct Now: Equatable, Sendable {
         var realtimeMilliseconds: Int64
+        /// Stands still in suspend.
         var monotonicMilliseconds: Int64
-        var difference: Int64 { realtimeMilliseconds - monotonicMilliseconds }
+        /// Goes on in suspend.
+        var boottimeMilliseconds: Int64
+        var asleep: Int64 { boottimeMilliseconds - monotonicMilliseconds }
+        var setTo: Int64 { realtimeMilliseconds - boottimeMilliseconds }
     }
 
     /// - Parameter resolution: milliseconds, above 0.
@@ -31,7 +47,7 @@ struct SampleSchedule: Equatable, Sendable {
         precondition(resolution > 0, "resolution of \(resolution) ms")
         resolutionMilliseconds = resolution
         nextStepMilliseconds = Self.step(after: now.realtimeMilliseconds, resolution)
-        clockDifference = now.difference
+        last = now
     }
 
     /// The first multiple after a time.
@@ -40,9 +56,17 @@ struct SampleSchedule: Equatable, Sendable {
         return time - (remainder < 0 ? remainder + resolution : remainder) + resolution
     }
 
+    /// Sleep first: a clock is often set right after it.
+    private func jump(to now: Now) -> Jump? {
+        let slept = now.asleep - last.asleep
+        if slept > Self.jumpTolerance { return .slept(slept) }
+        let set = now.setTo - last.setTo
+        return abs(set) > Self.jumpTolerance ? .clockSet(by: set) : nil
+    }
+
     /// How long to wait; 0 when a step is due.
     func millisecondsToWait(_ now: Now) -> Int64 {
-        if abs(now.difference - clockDifference) > Self.jumpTolerance { return 0 }
+        if jump(to: now) != nil { return 0 }
         return max(0, nextStepMilliseconds - now.realtimeMilliseconds)
     }
 
@@ -51,11 +75,17 @@ struct SampleSchedule: Equatable, Sendable {
     /// - Returns: the step to sample, milliseconds since the epoch: the last multiple that has
     ///   passed. `nil` when none is due, a moment after the clock was set included.
     mutating func takeStep(_ now: Now) -> Int64? {
-        let jump = now.difference - clockDifference
-        clockDifference = now.difference
-        if abs(jump) > Self.jumpTolerance {
+        let jump = jump(to: now)
+        last = now
+        lastJump = jump
+        if let jump {
             // The steps between the old time and the new one never were: they are not skipped.
-            clockJumpCount += 1
+            switch jump {
+            case .clockSet: clockJumpCount += 1
+            case .slept(let duration):
+                suspendCount += 1
+                suspendedMilliseconds += duration
+            }
             nextStepMilliseconds = Self.step(
                 after: now.realtimeMilliseconds, resolutionMilliseconds)
             return nil

@@ -11,6 +11,10 @@ struct SamplerConfiguration: Sendable {
     var rescanIntervalMilliseconds: Int64 = 60_000
     /// Between two reads of a cgroup's settings.
     var settingsIntervalMilliseconds: Int64 = 60_000
+    /// Between two looks at a list of processes whose number of threads does not change.
+    var processesIntervalMilliseconds: Int64 = 10_000
+    /// Between two attempts at files that could not be read.
+    var retryIntervalMilliseconds: Int64 = 10_000
     var resolutionMilliseconds: Int64 = 10_000
     /// `false` compares link counts instead of watching pods' directories.
     var watchesPods = true
@@ -29,16 +33,16 @@ final class Sampler {
     let files: HostFiles
     let clock: SampleClock
     let hierarchies: CgroupHierarchies?
-    private(set) var registry: SubjectRegistry
-    private(set) var machine: MachineFacts
+    var registry: SubjectRegistry
+    var machine: MachineFacts
     private(set) var driver: PodCgroupPath.Driver?
 
     private let node: NodeSampler
     let nodeSlot: Slot
-    private let cgroups: CgroupSampler?
-    private let tree: CgroupTree?
-    private let start: CgroupStart?
-    private let network: NetworkSampler?
+    let cgroups: CgroupSampler?
+    let tree: CgroupTree?
+    let start: CgroupStart?
+    let network: NetworkSampler?
     private let disks: DiskSampler?
     private let filesystems: FilesystemSampler?
     private let hugePages: HugePagesSampler?
@@ -50,8 +54,13 @@ final class Sampler {
     private var lost: [String] = []
     private var podSlots: [String: Slot] = [:]
     /// Pods whose network namespace is to be looked for.
-    private var podsToResolve: Set<String> = []
+    var podsToResolve: Set<String> = []
+    /// Pods of which no process could be asked; looked at again once a minute.
+    var podsUnresolved: Set<String> = []
     private var lastRescan: Int64
+    private var lastRetry: Int64 = 0
+    private var lastOOMKills: Int64?
+    private var killSteps = 0
     private var isFirstDiscovery = true
     /// Slots added since the last sample.
     private var newPaths: [String] = []
@@ -120,6 +129,7 @@ final class Sampler {
             files.note(error)
         }
         return CgroupHierarchies(layoutOf: roots.cgroup, files: files)
+            ?? CgroupHierarchies(layoutOf: roots.cgroup, files: files)
     }
 
     // MARK: Steps
@@ -134,6 +144,11 @@ final class Sampler {
     /// again in some ten milliseconds.
     var hasPending: Bool { !pending.isEmpty }
 
+    /// Files that are read less often than asked for because they are slow, and the readings that
+    /// were left out for it so far.
+    var slowFileCount: Int64 { cgroups?.slowFileCount ?? 0 }
+    var skippedReadCount: Int64 { cgroups?.skippedReadCount ?? 0 }
+
     /// Takes a sample of everything; see the type's own description.
     ///
     /// The encoder must have been given exactly the changes returned so far.
@@ -143,11 +158,9 @@ final class Sampler {
         apply(changes, to: encoder)
         newPaths.removeAll(keepingCapacity: true)
 
+        // The node comes first: its count of kills says whether cgroups' are to be looked at.
         node.sample(into: encoder, offset: offset(since: begin))
-        cgroups?.sample(
-            into: encoder, clock: clock, start: begin,
-            stepsPerSettings: Int(
-                configuration.settingsIntervalMilliseconds / configuration.resolutionMilliseconds))
+        cgroups?.sample(into: encoder, cgroupStep(begin))
         hugePages?.sample(into: encoder, clock: clock, start: begin)
         if let network {
             node.write(
@@ -175,7 +188,8 @@ final class Sampler {
         guard !changes.isEmpty else { return changes }
         apply(changes, to: encoder)
         for path in newPaths {
-            cgroups?.sampleNew(path, into: encoder, offset: offset(since: begin))
+            cgroups?.sampleNew(
+                path, into: encoder, cgroupStep(begin), offset: offset(since: begin))
         }
         newPaths.removeAll(keepingCapacity: true)
         if let network {
@@ -189,6 +203,24 @@ final class Sampler {
 
     private func offset(since begin: Int64) -> Int64 {
         (clock.monotonicNanoseconds() - begin) / 1_000_000
+    }
+
+    private func cgroupStep(_ begin: Int64) -> CgroupSampler.Step {
+        var conditions: ReadingConditions = node.hasSwap ? [.hasSwap] : []
+        // The kernel counts a kill for the node before it counts it for the cgroup, so the step
+        // after is one of looking too.
+        if node.oomKills != lastOOMKills || node.oomKills == nil { killSteps = 2 }
+        lastOOMKills = node.oomKills
+        if killSteps > 0 {
+            killSteps -= 1
+            conditions.insert(.killed)
+        }
+        let resolution = configuration.resolutionMilliseconds
+        return CgroupSampler.Step(
+            clock: clock, start: begin,
+            stepsPerSettings: Int(configuration.settingsIntervalMilliseconds / resolution),
+            stepsPerProcesses: Int(configuration.processesIntervalMilliseconds / resolution),
+            conditions: conditions)
     }
 
     private func apply(_ changes: [SubjectChange], to encoder: FrameEncoder) {
@@ -213,6 +245,7 @@ final class Sampler {
                 lost.append(path)
                 tree?.suspect(path)
             }
+            readAnew(cgroups.failing)
         }
         var newIO: [(slot: Slot, io: DeviceIO)] = []
         if let cgroups, cgroups.hasUnsettledDevices {
@@ -252,6 +285,14 @@ final class Sampler {
             change.added += more.added
             change.removed += more.removed
             readMachine()
+            readAnew(cgroups?.recovered(onlyFailed: false) ?? [])
+            podsToResolve.formUnion(podsUnresolved)
+            podsUnresolved.removeAll(keepingCapacity: true)
+        } else if now - lastRetry >= configuration.retryIntervalMilliseconds {
+            lastRetry = now
+            if let cgroups, cgroups.hasFailedSources {
+                readAnew(cgroups.recovered(onlyFailed: true))
+            }
         }
         for path in change.removed { forget(path) }
         // A directory that outlived some of its files is sampled anew with what it has.
@@ -301,6 +342,19 @@ final class Sampler {
         }
     }
 
+    /// Makes cgroups' subjects anew, with the files that they have by now.
+    private func readAnew(_ paths: [String]) {
+        for path in paths {
+            // A pod's subject may get another slot, and its containers name it as their parent.
+            let children = cgroups?.entry(of: path)?.kind == .pod ? tree?.children(of: path) : nil
+            for child in (children ?? []).map({ path + "/" + $0 }) + [path]
+            where cgroups?.entry(of: child) != nil {
+                forget(child, isComingBack: true)
+                lost.append(child)
+            }
+        }
+    }
+
     private static func belongsToPods(_ identity: PodCgroupPath?) -> Bool {
         switch identity {
         case .pod, .container, .podGroup: true
@@ -336,34 +390,6 @@ final class Sampler {
         }
     }
 
-    private func subject(
-        _ path: String, _ identity: PodCgroupPath, _ parent: Slot, _ startTime: Int64
-    ) -> Subject {
-        var subject = Subject(
-            kind: .systemContainer, parent: parent, startTimeMilliseconds: startTime)
-        switch identity {
-        case .pod(let uid, let qosClass, _):
-            subject.kind = .pod
-            subject.attributes = [.podUID: uid, .qosClass: qosClass.rawValue]
-            if isHostNetwork(path) == true { subject.attributes[.sandbox] = "host-network" }
-        case .container(let podUID, let qosClass, let containerID, let runtime):
-            subject.kind = .container
-            subject.attributes = [
-                .podUID: podUID, .containerID: containerID, .qosClass: qosClass.rawValue,
-            ]
-            if let runtime { subject.attributes[.runtime] = runtime }
-            if let start, let first = start.processIDs(of: path).first, start.isPause(first) {
-                subject.attributes[.sandbox] = "sandbox"
-            }
-        case .other(let containerID, let runtime):
-            subject.attributes = [.name: path]
-            if let containerID { subject.attributes[.containerID] = containerID }
-            if let runtime { subject.attributes[.runtime] = runtime }
-        case .podGroup, .insidePod: subject.attributes = [.name: path]
-        }
-        return subject
-    }
-
     /// The driver shows in the first pod's path.
     private func learn(_ driver: PodCgroupPath.Driver) {
         guard self.driver == nil else { return }
@@ -371,7 +397,7 @@ final class Sampler {
         machine.cgroupDriver = driver.rawValue
     }
 
-    private func forget(_ path: String) {
+    private func forget(_ path: String, isComingBack: Bool = false) {
         guard let cgroups, let entry = cgroups.entry(of: path) else {
             pending[path] = nil
             return
@@ -385,49 +411,6 @@ final class Sampler {
         } else if entry.kind == .container {
             podsToResolve.insert(CgroupTree.parent(of: path))
         }
-        cgroups.remove(path, registry: &registry)
-    }
-
-    // MARK: Networks
-
-    /// A process of any container of a pod; `nil` where there is none now.
-    private func process(ofPod path: String) -> Int32? {
-        guard let tree, let start, let children = tree.children(of: path) else { return nil }
-        for child in children.sorted() {
-            if let processID = start.processIDs(of: path + "/" + child).first { return processID }
-        }
-        return nil
-    }
-
-    private func isHostNetwork(_ pod: String) -> Bool? {
-        guard let network, let processID = process(ofPod: pod) else { return nil }
-        return network.isHostNetwork(processID)
-    }
-
-    /// Finds the network namespaces of pods whose containers changed.
-    private func resolveNetworks() {
-        defer { podsToResolve.removeAll(keepingCapacity: true) }
-        guard let network, let cgroups else { return }
-        for path in podsToResolve {
-            guard let pod = cgroups.entry(of: path), pod.kind == .pod else { continue }
-            guard let processID = process(ofPod: path) else {
-                // The last process is gone, and with it the namespace's life.
-                network.remove(pod.slot, registry: &registry)
-                continue
-            }
-            switch network.isHostNetwork(processID) {
-            case false?: network.set(processID, of: pod.slot, registry: &registry)
-            case true?: network.remove(pod.slot, registry: &registry)
-            case nil: break
-            }
-        }
-        _ = network.settle(registry: &registry)
-    }
-
-    // MARK: Machine
-
-    private func readMachine() {
-        machine = MachineReader(roots: configuration.roots, files: files).read(
-            cgroupVersion: hierarchies?.version ?? 0, driver: driver)
+        cgroups.remove(path, isComingBack: isComingBack, registry: &registry)
     }
 }

@@ -444,6 +444,12 @@ extension Catalog {
         Metric(
             .agentSubjects, "agent/subjects", .none, .gauge, .agent,
             "Subjects watched"),
+        Metric(
+            .agentSlowFiles, "agent/slow_files", .none, .gauge, .agent,
+            "Kernel files read less often than asked for, because reading them takes long"),
+        Metric(
+            .agentReadsSkipped, "agent/reads_skipped", .none, .counter, .agent,
+            "Readings of slow kernel files that were left out"),
         // Rates, computed by the aggregator.
         Metric(
             .cpuUsageRate, "cpu/usage_rate", .millicores, .gauge, .nodeAndCgroups,

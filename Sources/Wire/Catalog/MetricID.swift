@@ -153,6 +153,8 @@ public enum MetricID: UInt16, Sendable, CaseIterable {
     case agentSampleTime = 257
     case agentOpenFiles = 258
     case agentSubjects = 259
+    case agentSlowFiles = 260
+    case agentReadsSkipped = 261
     // Rates, computed by the aggregator.
     case cpuUsageRate = 300
     case memoryPageFaultsRate = 301
