@@ -10,7 +10,7 @@ SINK_PACKAGES := $(TEST_PACKAGES) influxdb victoria-metrics prometheus graphite-
 SAMPLES ?= ../shared/samples/node_1s_200s.csv.gz
 
 .DEFAULT_GOAL := help
-.PHONY: help deps test-deps run test test-allocations test-cgroupv2 test-sinks test-hpa \
+.PHONY: help deps test-deps run test test-allocations test-faults test-cgroupv2 test-sinks test-hpa \
 	test-kubernetes bench-agent bench-wire bench-scale fuzz-wire lint build clean
 
 help: ## list the targets
@@ -44,6 +44,10 @@ test-kubernetes: test-deps ## against a real kube-apiserver, built once per mach
 
 test-allocations: deps ## the agent allocates nothing per step (a gate; builds it dynamically)
 	@scripts/test-allocations
+
+test-faults: test-deps ## each call of the agent fails in every way (three minutes)
+	$(SWIFT) build --build-tests
+	HEAPWIRE_ALL_FAULTS=1 $(SWIFT) test --skip-build --filter HostFaultTests
 
 test-cgroupv2: deps ## the agent on a real cgroup v2 kernel, in QEMU (two minutes)
 	$(SWIFT) build -c release --product heapwire-agent

@@ -44,6 +44,8 @@ final class CgroupTree {
     private var watcher: CgroupWatcher?
     private var pathsOfWatches: [Int32: String] = [:]
     private var suspects: Set<String> = []
+    /// What could not be looked at or listed: tried again in the next update.
+    private var unseen: Set<String> = []
     private var hasStarted = false
 
     /// - Parameter watcher: `nil` to compare link counts everywhere.
@@ -69,14 +71,17 @@ final class CgroupTree {
     func update() -> Change {
         var change = Change()
         guard hasStarted else {
-            hasStarted = true
-            walkAll(&change)
+            hasStarted = walkAll(&change)
             return change
         }
         let hasLostEvents = drainWatcher()
         if hasLostEvents {
-            walkAll(&change)
+            hasStarted = walkAll(&change)
             return change
+        }
+        if !unseen.isEmpty {
+            suspects.formUnion(unseen)
+            unseen.removeAll(keepingCapacity: true)
         }
         for (path, node) in nodes where node.hierarchy == 0 && node.watch == nil {
             if Self.isLeaf(node.identity) { continue }
@@ -98,21 +103,28 @@ final class CgroupTree {
     /// Walks every hierarchy anew, for what watches and link counts cannot show.
     func rescan() -> Change {
         var change = Change()
-        walkAll(&change)
+        hasStarted = walkAll(&change)
         return change
     }
 
     // MARK: Walking
 
-    private func walkAll(_ change: inout Change) {
+    /// - Returns: whether every hierarchy that is there could be looked at.
+    private func walkAll(_ change: inout Change) -> Bool {
         for hierarchy in directories.indices {
-            guard let status = files.status(of: directories[hierarchy]) else { continue }
-            if nodes[""] == nil {
-                add("", inode: status.inode, hierarchy, &change)
-            } else {
-                relistTree("", hierarchy, &change)
+            switch files.look(at: directories[hierarchy]) {
+            case .absent: continue
+            // The first one stands for all; the others only add what it lacks.
+            case .failed: return false
+            case .found(let status):
+                if nodes[""] == nil {
+                    add("", inode: status.inode, hierarchy, &change)
+                } else {
+                    relistTree("", hierarchy, &change)
+                }
             }
         }
+        return true
     }
 
     /// Lists a directory that is known, and all below it.
@@ -143,15 +155,21 @@ final class CgroupTree {
     private func relist(_ path: String, _ change: inout Change) {
         guard let node = nodes[path] else { return }
         let directory = directory(node.hierarchy, path)
-        guard let status = files.status(of: directory), status.inode == node.inode else {
+        let status: HostFiles.Status
+        switch files.look(at: directory) {
+        case .found(let found) where found.inode == node.inode: status = found
+        case .found, .absent:
             if !path.isEmpty { remove(path, &change) }
+            return
+        case .failed:
+            unseen.insert(path)
             return
         }
         if Self.isLeaf(node.identity) { return }
         // The link count is taken before the listing: what comes in between is seen next time.
         nodes[path]?.linkCount = status.linkCount
         watchIfPods(path)
-        let entries = files.subdirectories(of: directory).filter { Self.isWanted($0.name) }
+        guard let entries = list(path, directory) else { return }
         let names = Set(entries.map(\.name))
         for child in node.children where !names.contains(child) {
             let childPath = Self.join(path, child)
@@ -166,6 +184,19 @@ final class CgroupTree {
                 remove(childPath, &change)
             }
             add(childPath, inode: entry.inode, node.hierarchy, &change)
+        }
+    }
+
+    /// The wanted subdirectories; `nil` where they cannot be listed now and what is known stays.
+    private func list(_ path: String, _ directory: String) -> [HostFiles.Entry]? {
+        do {
+            return try files.entries(of: directory).filter {
+                $0.isDirectory && Self.isWanted($0.name)
+            }
+        } catch {
+            files.note(error)
+            unseen.insert(path)
+            return nil
         }
     }
 

@@ -56,6 +56,27 @@ extension HostFiles {
         }
     }
 
+    /// What a look at a path shows.
+    enum Look: Equatable, Sendable {
+        case found(Status)
+        case absent
+        /// It could not be looked at; it may be there.
+        case failed
+    }
+
+    /// Looks at a file. What fails for another reason than absence is counted and said.
+    func look(at path: String) -> Look {
+        var code = fault?(.status(path: path)) ?? 0
+        if code == 0 {
+            var status = stat()
+            if stat(path, &status) == 0 { return .found(Status(status)) }
+            code = errno
+        }
+        if KernelFileError.isAbsence(code) { return .absent }
+        note(.cannotRead(path: path, errno: code))
+        return .failed
+    }
+
     /// `nil` where there is no such file or it may not be seen.
     func status(of path: String) -> Status? {
         if let fault, fault(.status(path: path)) != nil { return nil }

@@ -38,6 +38,16 @@ struct PIDStat: Equatable, Sendable {
     }
 }
 
+extension PIDStat {
+    /// Whether the process is one of the two that runc is before it becomes the container's first:
+    /// `runc:[0:PARENT]` and `runc:[1:CHILD]` (libcontainer/nsenter/nsexec.c). They are gone in a moment,
+    /// so whoever looks later sees another oldest process.
+    static func isRuncStage(_ text: KernelText) -> Bool {
+        guard let open = text.firstIndex(of: UInt8(ascii: "(")) else { return false }
+        return ["(runc:[0:", "(runc:[1:"].contains { text[open...].starts(with: $0.utf8) }
+    }
+}
+
 /// The processes of a cgroup, from its `cgroup.procs`: one process ID per line, in no order that
 /// counts, 0 for a process that is outside the reader's PID namespace.
 enum CgroupProcs {

@@ -43,12 +43,13 @@ extension CgroupSampler {
 
     var hasUnsettledDevices: Bool { !newDevices.isEmpty || !goneDevices.isEmpty }
 
-    /// Makes subjects of the devices that the last step saw for the first time.
+    /// Makes subjects of the devices that the last step saw for the first time. One whose name is not
+    /// to be had now is seen for the first time once more in the next step.
     ///
     /// - Returns: the new subjects' slots and first values, to be written once the encoder knows
     ///   them.
     func settleDevices(
-        registry: inout SubjectRegistry, nameOf: (DeviceNumber) -> String
+        registry: inout SubjectRegistry, nameOf: (DeviceNumber) -> String?
     ) -> [(slot: Slot, io: DeviceIO)] {
         for (path, device) in goneDevices {
             guard let index = indexOfPath[path],
@@ -62,9 +63,13 @@ extension CgroupSampler {
             guard let index = indexOfPath[path],
                 !entries[index].devices.contains(where: { $0.device == io.device })
             else { continue }
+            guard let name = nameOf(io.device) else {
+                entries[index].ioDigest = 0
+                continue
+            }
             let subject = Subject(
                 kind: .blockDevice, parent: entries[index].slot,
-                attributes: [.name: nameOf(io.device), .deviceNumber: io.device.description])
+                attributes: [.name: name, .deviceNumber: io.device.description])
             guard let slot = registry.add(subject, fields: Self.deviceFields) else { continue }
             entries[index].devices.append(CgroupEntry.Device(device: io.device, slot: slot))
             added.append((slot, io))

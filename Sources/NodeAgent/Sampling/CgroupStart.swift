@@ -1,5 +1,6 @@
 /// When a cgroup started: when the oldest of its processes did, which is the same whoever looks and
-/// however often the agent restarts. A cgroup without processes has its directory's time.
+/// however often the agent restarts. A cgroup without processes has its directory's time until it
+/// has one.
 ///
 /// cAdvisor takes the times of directories, which move (google/cadvisor#1879).
 struct CgroupStart {
@@ -24,13 +25,17 @@ struct CgroupStart {
         return []
     }
 
-    /// Milliseconds since the epoch; `nil` where none of the processes is there.
+    /// Milliseconds since the epoch; `nil` where none of the processes is there, or only such as
+    /// will be gone in a moment.
     func time(of processIDs: [Int32], bootTimeSeconds: Int64) -> Int64? {
         var first: Int64?
         for processID in processIDs.prefix(Self.processLimit) {
             do {
-                let process = try files.parse(
-                    "\(proc)/\(processID)/stat", PIDStat.init(parsing:))
+                let process = try files.parse("\(proc)/\(processID)/stat") {
+                    text throws(KernelTextError) in
+                    PIDStat.isRuncStage(text) ? nil : try PIDStat(parsing: text)
+                }
+                guard let process else { continue }
                 let start = bootTimeSeconds * 1_000 + process.startMillisecondsAfterBoot
                 first = min(first ?? start, start)
             } catch {

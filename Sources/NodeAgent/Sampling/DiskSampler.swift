@@ -41,10 +41,11 @@ final class DiskSampler {
 
     deinit { file.close(files) }
 
-    /// The name of a device; its number as text where it has none.
-    func name(of device: DeviceNumber) -> String {
-        if names[device] == nil { readNames() }
-        return names[device] ?? device.description
+    /// The name of a device, its number as text where it has none; `nil` where the list of devices
+    /// cannot be read this time.
+    func name(of device: DeviceNumber) -> String? {
+        if let name = names[device] { return name }
+        return readNames() ? names[device] ?? device.description : nil
     }
 
     func sample(into encoder: FrameEncoder, offset: Int64) {
@@ -96,8 +97,9 @@ final class DiskSampler {
     /// - Returns: whether there are new ones, whose rows are still to be filled.
     func settle(registry: inout SubjectRegistry) -> Bool {
         guard hasChanges, makesSubjects else { return false }
+        // Without the list it is not known what came or went: the next step looks again.
+        guard readNames() else { return false }
         hasChanges = false
-        readNames()
         let wanted = names.filter { Self.isDisk($0.value, among: Set(names.values)) }
         for index in disks.indices.reversed() where wanted[disks[index].device] == nil {
             registry.remove(disks.remove(at: index).slot)
@@ -115,17 +117,19 @@ final class DiskSampler {
         return hasNew
     }
 
-    private func readNames() {
-        guard let text = file.read(files) else { return }
+    /// - Returns: whether the list of devices could be read.
+    private func readNames() -> Bool {
+        guard let text = file.read(files) else { return false }
         var found: [DeviceNumber: String] = [:]
         do {
             try DiskStats.parse(text) { name, counters in found[counters.device] = name.string }
         } catch {
             files.note(.malformed(path: file.path, error))
-            return
+            return false
         }
         names = found
         lineCount = found.count
+        return true
     }
 
     /// Whether a device is a whole disk: not a partition of another one in the list, not a loop,

@@ -55,6 +55,7 @@ final class NetworkSampler {
     private let files: HostFiles
     private let proc: String
     private let nodeDirectory: String
+    private let nodeFile: NodeFile?
     private var namespaces: [Namespace] = []
     private(set) var hasChanges = false
 
@@ -63,7 +64,11 @@ final class NetworkSampler {
         self.proc = proc
         self.nodeDirectory = nodeDirectory
         self.files = files
+        nodeFile = NodeFile(nodeDirectory + "/dev", files, extent: .records)
     }
+
+    /// Whether the node's own interfaces can be read.
+    var readsNode: Bool { nodeFile != nil }
 
     deinit { for namespace in namespaces { namespace.file.close(files) } }
 
@@ -74,11 +79,11 @@ final class NetworkSampler {
     }
 
     func addNode(_ slot: Slot) {
-        guard let file = NodeFile(nodeDirectory + "/dev", files, extent: .records) else { return }
+        guard let nodeFile else { return }
         namespaces.append(
             Namespace(
                 owner: slot, identity: Identity(number: 0, isLink: false), isNode: true,
-                file: file, hasNewInterfaces: true))
+                file: nodeFile, hasNewInterfaces: true))
         hasChanges = true
     }
 
@@ -146,11 +151,11 @@ final class NetworkSampler {
 
     /// Reads every namespace into the rows of its interfaces.
     ///
-    /// - Returns: the sum over the node's own interfaces.
+    /// - Returns: the sum over the node's own interfaces; `nil` where they cannot be read this time.
     func sample(
         into encoder: FrameEncoder, clock: SampleClock, start: Int64
-    ) -> InterfaceCounters {
-        var sum = InterfaceCounters()
+    ) -> InterfaceCounters? {
+        var sum: InterfaceCounters?
         for index in namespaces.indices {
             let offset = (clock.monotonicNanoseconds() - start) / 1_000_000
             let counted = read(index, into: encoder, offset: offset)
@@ -161,9 +166,9 @@ final class NetworkSampler {
 
     private func read(
         _ index: Int, into encoder: FrameEncoder, offset: Int64
-    ) -> InterfaceCounters {
+    ) -> InterfaceCounters? {
+        guard let text = namespaces[index].file.read(files) else { return nil }
         var sum = InterfaceCounters()
-        guard let text = namespaces[index].file.read(files) else { return sum }
         for interface in namespaces[index].interfaces.indices {
             namespaces[index].interfaces[interface].isSeen = false
         }
@@ -191,7 +196,11 @@ final class NetworkSampler {
             }
         } catch {
             files.note(.malformed(path: namespaces[index].file.path, error))
-            return sum
+            // What was not reached is not gone.
+            for interface in namespaces[index].interfaces.indices {
+                namespaces[index].interfaces[interface].isSeen = true
+            }
+            return nil
         }
         if !namespaces[index].interfaces.allSatisfy(\.isSeen) { hasChanges = true }
         return sum

@@ -35,35 +35,38 @@ final class Sampler {
     let hierarchies: CgroupHierarchies?
     var registry: SubjectRegistry
     var machine: MachineFacts
-    private(set) var driver: PodCgroupPath.Driver?
+    var driver: PodCgroupPath.Driver?
 
-    private let node: NodeSampler
+    let node: NodeSampler
     let nodeSlot: Slot
     let cgroups: CgroupSampler?
     let tree: CgroupTree?
     let start: CgroupStart?
     let network: NetworkSampler?
     private let disks: DiskSampler?
-    private let filesystems: FilesystemSampler?
-    private let hugePages: HugePagesSampler?
+    let filesystems: FilesystemSampler?
+    let hugePages: HugePagesSampler?
     private let agent: AgentSelfSampler?
 
     /// Cgroups that have no process yet, and when they were first seen.
-    private var pending: [String: Int64] = [:]
+    var pending: [String: Int64] = [:]
+    /// Pods and containers that had no process when they were added, and since when: their start is
+    /// their directory's time until there is a process.
+    var unstarted: [String: Int64] = [:]
     /// Cgroups whose files vanished although the directory may still be there.
-    private var lost: [String] = []
-    private var podSlots: [String: Slot] = [:]
+    var lost: [String] = []
+    var podSlots: [String: Slot] = [:]
     /// Pods whose network namespace is to be looked for.
     var podsToResolve: Set<String> = []
     /// Pods of which no process could be asked; looked at again once a minute.
     var podsUnresolved: Set<String> = []
-    private var lastRescan: Int64
-    private var lastRetry: Int64 = 0
+    var lastRescan: Int64
+    var lastRetry: Int64 = 0
     private var lastOOMKills: Int64?
     private var killSteps = 0
-    private var isFirstDiscovery = true
+    var isFirstDiscovery = true
     /// Slots added since the last sample.
-    private var newPaths: [String] = []
+    var newPaths: [String] = []
     /// Subjects that the encoder refused; never reset.
     private(set) var refusedCount: Int64 = 0
     /// How long the last step took.
@@ -80,18 +83,18 @@ final class Sampler {
         var registry = SubjectRegistry()
         hierarchies = Self.hierarchies(roots, files)
         let networkDirectory = NetworkSampler.nodeDirectory(proc: roots.proc, files: files)
+        network =
+            groups.contains(.network)
+            ? NetworkSampler(proc: roots.proc, nodeDirectory: networkDirectory, files: files) : nil
         guard
             let node = NodeSampler(
                 roots: roots, files: files, groups: groups, networkDirectory: networkDirectory,
-                hasNetwork: groups.contains(.network), registry: &registry)
+                hasNetwork: network?.readsNode == true, registry: &registry)
         else {
             throw .cannotOpen(path: roots.proc + "/stat", errno: ENOENT)
         }
         self.node = node
         nodeSlot = node.slot
-        network =
-            groups.contains(.network)
-            ? NetworkSampler(proc: roots.proc, nodeDirectory: networkDirectory, files: files) : nil
         network?.addNode(node.slot)
         disks =
             groups.contains(.disk) || groups.contains(.io)
@@ -162,10 +165,7 @@ final class Sampler {
         node.sample(into: encoder, offset: offset(since: begin))
         cgroups?.sample(into: encoder, cgroupStep(begin))
         hugePages?.sample(into: encoder, clock: clock, start: begin)
-        if let network {
-            node.write(
-                network: network.sample(into: encoder, clock: clock, start: begin), into: encoder)
-        }
+        sampleNetwork(encoder, begin)
         disks?.sample(into: encoder, offset: offset(since: begin))
         filesystems?.checkMounts()
         filesystems?.sample(into: encoder, clock: clock, start: begin)
@@ -199,6 +199,13 @@ final class Sampler {
         let late = settle(encoder, begin)
         if !late.isEmpty { changes += late }
         return changes
+    }
+
+    private func sampleNetwork(_ encoder: FrameEncoder, _ begin: Int64) {
+        guard let network,
+            let sum = network.sample(into: encoder, clock: clock, start: begin)
+        else { return }
+        node.write(network: sum, into: encoder)
     }
 
     private func offset(since begin: Int64) -> Int64 {
@@ -250,7 +257,7 @@ final class Sampler {
         var newIO: [(slot: Slot, io: DeviceIO)] = []
         if let cgroups, cgroups.hasUnsettledDevices {
             newIO = cgroups.settleDevices(registry: &registry) { device in
-                disks?.name(of: device) ?? device.description
+                disks.map { $0.name(of: device) } ?? device.description
             }
         }
         let hasNewInterfaces = network?.settle(registry: &registry) ?? false
@@ -263,154 +270,9 @@ final class Sampler {
         for (slot, io) in newIO {
             CgroupSampler.write(io, offset: offset(since: begin), to: encoder.row(of: slot))
         }
-        if hasNewInterfaces, let network {
-            node.write(
-                network: network.sample(into: encoder, clock: clock, start: begin), into: encoder)
-        }
+        if hasNewInterfaces { sampleNetwork(encoder, begin) }
         if hasNewDisks { disks?.sample(into: encoder, offset: offset(since: begin)) }
         if hasNewFilesystems { filesystems?.sample(into: encoder, clock: clock, start: begin) }
         return changes
-    }
-
-    // MARK: Discovery
-
-    /// Looks for cgroups that came and went.
-    private func discover(_ begin: Int64) -> [SubjectChange] {
-        guard let tree else { return registry.takeChanges() }
-        let now = begin / 1_000_000
-        var change = tree.update()
-        if now - lastRescan >= configuration.rescanIntervalMilliseconds {
-            lastRescan = now
-            let more = tree.rescan()
-            change.added += more.added
-            change.removed += more.removed
-            readMachine()
-            readAnew(cgroups?.recovered(onlyFailed: false) ?? [])
-            podsToResolve.formUnion(podsUnresolved)
-            podsUnresolved.removeAll(keepingCapacity: true)
-        } else if now - lastRetry >= configuration.retryIntervalMilliseconds {
-            lastRetry = now
-            if let cgroups, cgroups.hasFailedSources {
-                readAnew(cgroups.recovered(onlyFailed: true))
-            }
-        }
-        for path in change.removed { forget(path) }
-        // A directory that outlived some of its files is sampled anew with what it has.
-        for path in lost where tree.nodes[path] != nil && cgroups?.entry(of: path) == nil {
-            if !change.added.contains(path) { change.added.append(path) }
-        }
-        lost.removeAll(keepingCapacity: true)
-        if !change.added.isEmpty || !pending.isEmpty { admit(change.added, now) }
-        if !podsToResolve.isEmpty { resolveNetworks() }
-        isFirstDiscovery = false
-        return registry.takeChanges()
-    }
-
-    /// Makes subjects of new cgroups as soon as they have a process, or have waited long enough.
-    private func admit(_ added: [String], _ now: Int64) {
-        guard let tree, let start else { return }
-        var candidates = Set(pending.keys).union(added).filter { tree.nodes[$0] != nil }
-        if !configuration.groups.contains(.system) {
-            candidates = candidates.filter { Self.belongsToPods(tree.nodes[$0]?.identity) }
-        }
-        let bootTime = bootTimeSeconds()
-        var starts: [String: Int64] = [:]
-        // Deepest first, so that a pod's start is its oldest container's.
-        let ordered = candidates.sorted { ($0.utf8.count, $0) < ($1.utf8.count, $1) }
-        for path in ordered.reversed() {
-            let own = start.time(of: start.processIDs(of: path), bootTimeSeconds: bootTime)
-            if let first = [own, starts[path]].compactMap({ $0 }).min() {
-                starts[path] = first
-                let parent = CgroupTree.parent(of: path)
-                starts[parent] = min(starts[parent] ?? first, first)
-            }
-        }
-        pending = pending.filter { candidates.contains($0.key) }
-        for path in ordered {
-            let firstSeen = pending[path] ?? now
-            let hasWaited = now - firstSeen >= configuration.emptyCgroupDelayMilliseconds
-            guard starts[path] != nil || hasWaited || isFirstDiscovery else {
-                pending[path] = firstSeen
-                continue
-            }
-            pending[path] = nil
-            let time =
-                starts[path]
-                ?? start.directoryTime(
-                    of: path, bootTimeSeconds: bootTime, now: clock.realtimeMilliseconds)
-            add(path, startTime: time)
-        }
-    }
-
-    /// Makes cgroups' subjects anew, with the files that they have by now.
-    private func readAnew(_ paths: [String]) {
-        for path in paths {
-            // A pod's subject may get another slot, and its containers name it as their parent.
-            let children = cgroups?.entry(of: path)?.kind == .pod ? tree?.children(of: path) : nil
-            for child in (children ?? []).map({ path + "/" + $0 }) + [path]
-            where cgroups?.entry(of: child) != nil {
-                forget(child, isComingBack: true)
-                lost.append(child)
-            }
-        }
-    }
-
-    private static func belongsToPods(_ identity: PodCgroupPath?) -> Bool {
-        switch identity {
-        case .pod, .container, .podGroup: true
-        default: false
-        }
-    }
-
-    private func bootTimeSeconds() -> Int64 {
-        if node.bootTimeSeconds > 0 { return node.bootTimeSeconds }
-        return Int64(machine.bootTimeMilliseconds / 1_000)
-    }
-
-    private func add(_ path: String, startTime: Int64) {
-        guard let cgroups, let identity = tree?.nodes[path]?.identity,
-            cgroups.entry(of: path) == nil
-        else { return }
-        let parentPath = CgroupTree.parent(of: path)
-        var parent = nodeSlot
-        if case .container = identity, let pod = cgroups.entry(of: parentPath) { parent = pod.slot }
-        let subject = self.subject(path, identity, parent, startTime)
-        guard let slot = cgroups.add(path, subject, parent: parent, registry: &registry) else {
-            return
-        }
-        newPaths.append(path)
-        hugePages?.add(path, owner: slot, registry: &registry)
-        switch identity {
-        case .pod(let uid, _, let driver):
-            podSlots[uid] = slot
-            filesystems?.podsChanged()
-            learn(driver)
-        case .container: if parent != nodeSlot { podsToResolve.insert(parentPath) }
-        case .insidePod, .podGroup, .other: break
-        }
-    }
-
-    /// The driver shows in the first pod's path.
-    private func learn(_ driver: PodCgroupPath.Driver) {
-        guard self.driver == nil else { return }
-        self.driver = driver
-        machine.cgroupDriver = driver.rawValue
-    }
-
-    private func forget(_ path: String, isComingBack: Bool = false) {
-        guard let cgroups, let entry = cgroups.entry(of: path) else {
-            pending[path] = nil
-            return
-        }
-        hugePages?.remove(path, registry: &registry)
-        if entry.kind == .pod {
-            network?.remove(entry.slot, registry: &registry)
-            filesystems?.podsChanged()
-            filesystems?.remove(ofPod: entry.slot, registry: &registry)
-            podSlots = podSlots.filter { $0.value != entry.slot }
-        } else if entry.kind == .container {
-            podsToResolve.insert(CgroupTree.parent(of: path))
-        }
-        cgroups.remove(path, isComingBack: isComingBack, registry: &registry)
     }
 }
