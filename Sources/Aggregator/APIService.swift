@@ -11,7 +11,8 @@ final class APIService {
     ///
     /// - Throws: `TransportError.cannotListen` with the remedy.
     init(
-        _ flags: APIFlags, listeningOn address: SocketAddress, api: AggregatorAPI
+        _ flags: APIFlags, _ configuration: HTTPServerConfiguration,
+        listeningOn address: SocketAddress, api: AggregatorAPI
     ) throws(TransportError) {
         self.flags = flags
         self.address = address
@@ -21,14 +22,22 @@ final class APIService {
         var api = api
         api.ownMetrics.append { counters.snapshot.write(to: &$0) }
         if !flags.access.isOpen { api.ownMetrics.append { access.counters.write(to: &$0) } }
+        let admission = RequestAdmission(
+            clientCountMax: api.limits.requestCountMax, streamCountMax: api.limits.streamCountMax)
+        api.ownMetrics.append { text in
+            text.single(
+                "heapwire_http_delayed_requests_total", .counter,
+                "Requests that were told to wait because too many were in work",
+                Double(admission.refusals))
+        }
         let router = api.router()
         let route: AccessControl.Route = { request in
             switch router.route(request) {
-            case .handler(let handler): handler(request)
+            case .handler(let handler): admission.admit(request, handler(request))
             case .refusal(let response): .now(response)
             }
         }
-        var configuration = HTTPServerConfiguration()
+        var configuration = configuration
         configuration.tls = flags.tls
         server = try HTTPServer(
             listeningOn: address, remedy: "--port", configuration: configuration,

@@ -34,7 +34,8 @@ final class AggregatorService {
         var answers = AggregatorAPI(
             cluster: cluster, ingest: counters,
             metadata: MetadataMetrics(
-                directory: metadata.directory, status: metadata.source?.status))
+                directory: metadata.directory, status: metadata.source?.status),
+            limits: configuration.apiLimits.limits)
         answers.batchOptions = configuration.labels.options
         sinks = try RunningSinks(
             configuration.sinks, for: answers, dataDirectory: configuration.data.directory)
@@ -57,7 +58,8 @@ final class AggregatorService {
             listener = LoopConfined(agents, to: loops[0])
             ingestLoops = loops
             api = try APIService(
-                configuration.api, listeningOn: configuration.listen.api, api: answers)
+                configuration.api, configuration.apiLimits.server,
+                listeningOn: configuration.listen.api, api: answers)
             try sinks?.start()
             var threads: [SystemThread] = []
             for (number, loop) in loops.enumerated() {

@@ -12,30 +12,39 @@ struct AggregatorAPI: Sendable {
     var batchOptions = BatchOptions()
     /// What other parts say of themselves in `/metrics`.
     var ownMetrics: [SelfMetrics.Writer] = []
-    var pushLimits = PusherBudget.Limits()
+    let limits: APILimits
+    /// `nil` for the aggregator's own history.
+    var history: (any HistoricalSource)?
     let pushCounters = PushCounters()
     /// `nil` where there are none.
     var sinks: SinkSet?
 
     /// - Parameter cluster: with the roll-ups' facts from the same directory.
     init(
-        cluster: Cluster, ingest: IngestCounters, metadata: MetadataMetrics, clock: Clock = .system
+        cluster: Cluster, ingest: IngestCounters, metadata: MetadataMetrics,
+        limits: APILimits = APILimits(), clock: Clock = .system
     ) {
         self.cluster = cluster
+        self.limits = limits
         self.ingest = ingest
         self.metadata = metadata
         self.clock = clock
         index = ClusterIndex(cluster: cluster, directory: metadata.directory)
-        custom = CustomMetrics(configuration: cluster.configuration, clock: clock)
+        custom = CustomMetrics(
+            configuration: cluster.configuration, limits: limits.series, clock: clock)
         reader = ModelReader(cluster: cluster, names: JoinedNames(index), custom: custom)
     }
 
     func router() -> Router {
         var router = Router()
-        ModelAPI(reader: reader, index: index).register(in: &router)
+        ModelAPI(reader: reader, index: index, pointCountMax: limits.pointCountMax)
+            .register(in: &router)
         MetricExportAPI(index: index, custom: custom, options: batchOptions)
             .register(in: &router)
-        HistoricalAPI(reader: reader, index: index).register(in: &router)
+        HistoricalAPI(
+            source: history ?? ModelHistory(reader: reader, index: index),
+            pointCountMax: limits.pointCountMax
+        ).register(in: &router)
         HeapsterResourceAPI(index: index, clock: clock).register(in: &router)
         ResourceMetricsAPI(index: index, clock: clock).register(in: &router)
         registerPushed(in: &router)

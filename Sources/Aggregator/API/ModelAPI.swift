@@ -7,11 +7,16 @@ import Wire
 struct ModelAPI: Sendable {
     let reader: ModelReader
     let index: ClusterIndex
+    /// Questions about several pods that read more are refused.
+    let pointCountMax: Int
     private var lists: ModelLists { ModelLists(index: index) }
 
-    init(reader: ModelReader, index: ClusterIndex) {
+    init(
+        reader: ModelReader, index: ClusterIndex, pointCountMax: Int = APILimits().pointCountMax
+    ) {
         self.reader = reader
         self.index = index
+        self.pointCountMax = pointCountMax
     }
 
     /// Adds all routes.
@@ -68,6 +73,10 @@ struct ModelAPI: Sendable {
             query = try SeriesQuery(request)
         } catch {
             return .text(.badRequest, error.message)
+        }
+        let count = reader.pointCount(entities.count, start: query.start, end: query.end)
+        guard !isList || count <= pointCountMax else {
+            return HistoricalFailure.tooMuch(pointCount: count, limit: pointCountMax).response
         }
         let name = Self.currentSpelling(metric)
         var answers: [[SeriesPoint]] = []

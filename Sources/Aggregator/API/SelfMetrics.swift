@@ -140,7 +140,7 @@ extension HTTPCounters.Snapshot {
         for (reason, count) in [
             ("connections", refusedConnections), ("handshake", failedHandshakes),
             ("malformed", refusedRequests), ("overloaded", overloadedRequests),
-            ("abandoned", abandonedRequests),
+            ("abandoned", abandonedRequests), ("too_costly", failedAnswers),
         ] {
             text.sample(refusals, [("reason", reason)], Double(count))
         }

@@ -72,17 +72,17 @@ final class AccessControl: Sendable {
         guard case .mustAsk = step else { return finish(step, request, route) }
         guard let askers else { return .now(AccessRefusal.unavailable.response(to: request)) }
         return .later { [self] responder in
-            guard waiting.enter(request.peer) else {
+            guard waiting.enter(ClientKey(request.peer)) else {
                 counters.count(.tooManyReviews)
                 return responder.complete(AccessRefusal.tooMany.response(to: request))
             }
             let isTaken = askers.submit { [self] in
-                defer { waiting.leave(request.peer) }
+                defer { waiting.leave(ClientKey(request.peer)) }
                 guard !request.isCancelled else { return }
                 complete(responder, finish(decide(request, canAsk: true), request, route), request)
             }
             if !isTaken {
-                waiting.leave(request.peer)
+                waiting.leave(ClientKey(request.peer))
                 counters.count(.tooManyReviews)
                 responder.complete(AccessRefusal.unavailable.response(to: request))
             }
@@ -142,8 +142,11 @@ final class AccessControl: Sendable {
         case .nobody: return .refused(.unauthenticated)
         case .found(.certificate(let name)):
             let allowed = configuration.allowedUsers
+            request.setUser("certificate \(name)")
             return allowed.isEmpty || allowed.contains(name) ? .allowed : .refused(.notAllowed)
-        case .found(.user(let user)): return authorize(user, request, canAsk: canAsk)
+        case .found(.user(let user)):
+            request.setUser(user.name)
+            return authorize(user, request, canAsk: canAsk)
         }
     }
 

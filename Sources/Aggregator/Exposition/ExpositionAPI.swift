@@ -1,5 +1,7 @@
 /// `/metrics/cadvisor` and `/metrics/resource`: what every kubelet would say, of all nodes in one
-/// scrape and with the label `node`, as Prometheus text or OpenMetrics.
+/// scrape and with the label `node`, as Prometheus text or OpenMetrics. `match[]` narrows it to the
+/// series of its selectors, as for Prometheus's `/federate`, which is here too: both pages' series, of
+/// those that are on both the former's.
 ///
 /// Nodes that are silent have no samples. Every sample has the time at which it was read, so a
 /// scrape configuration must honor timestamps (`honor_timestamps`, which is Prometheus's default).
@@ -8,19 +10,63 @@ struct ExpositionAPI: Sendable {
 
     func register(in router: inout Router) {
         router.add(.get, "/metrics/cadvisor") { request in
-            .now(answer(request, CadvisorFamilies.all, .cadvisor))
+            .now(answer(request, [(CadvisorFamilies.all, .cadvisor)]))
         }
         router.add(.get, "/metrics/resource") { request in
-            .now(answer(request, ResourceFamilies.all, .resource))
+            .now(answer(request, [(ResourceFamilies.all, .resource)]))
+        }
+        router.add(.get, "/federate") { request in
+            .now(answer(request, Self.federated, needsSelection: true))
         }
     }
 
+    private typealias Part = (families: [SeriesFamily], style: ExpositionThings.Style)
+
+    private static let federated: [Part] = {
+        let names = Set(CadvisorFamilies.all.map(\.name))
+        return [
+            (CadvisorFamilies.all, .cadvisor),
+            (ResourceFamilies.all.filter { !names.contains($0.name) }, .resource),
+        ]
+    }()
+
     private func answer(
-        _ request: HTTPRequest, _ families: [SeriesFamily], _ style: ExpositionThings.Style
+        _ request: HTTPRequest, _ parts: [Part], needsSelection: Bool = false
     ) -> HTTPResponse {
+        let selection: SeriesSelection?
+        do throws(SeriesSelector.Invalid) {
+            selection = try SeriesSelection(request)
+        } catch {
+            return .text(.badRequest, "invalid parameter \"match[]\": \(error.message)\n")
+        }
+        if needsSelection, selection == nil {
+            return .text(
+                .badRequest,
+                "give one match[] at least, as in /federate?match[]={__name__=~\"container_.*\"}\n")
+        }
         let format = ExpositionFormat(for: request)
+        let producers = parts.enumerated().map { number, part in
+            ExpositionProducer(
+                part.families, of: index, part.style, format, selection,
+                isLast: number == parts.count - 1)
+        }
         return HTTPResponse(
-            .ok, contentType: format.contentType,
-            body: .slowStream(ExpositionProducer(families, of: index, style, format)))
+            .ok, contentType: format.contentType, body: .slowStream(ProducerSequence(producers)))
     }
+}
+
+/// Producers one behind the other.
+private final class ProducerSequence: HTTPBodyProducer, @unchecked Sendable {
+    // One thread at a time, as the protocol says.
+    private var producers: ArraySlice<ExpositionProducer>
+
+    init(_ producers: [ExpositionProducer]) { self.producers = producers[...] }
+
+    func produce(into piece: inout [UInt8]) -> Bool {
+        guard let first = producers.first else { return false }
+        if !first.produce(into: &piece), !first.hasFailed { producers.removeFirst() }
+        return !producers.isEmpty && !hasFailed
+    }
+
+    var hasFailed: Bool { producers.first?.hasFailed ?? false }
 }

@@ -10,6 +10,8 @@ struct ExpositionThings {
         let target: SeriesFamily.Targets
         /// `namespace="a",pod="b"`, escaped.
         let labels: [UInt8]
+        /// The selectors of the request that take it.
+        let mask: SeriesSelection.Mask
         /// Interfaces, filesystems, devices, each with what comes behind the thing's labels.
         var parts: [Part] = []
     }
@@ -18,7 +20,11 @@ struct ExpositionThings {
         let subject: JoinedSubject
         /// `,interface="eth0"`, escaped.
         let labels: [UInt8]
+        /// The same, for a selection.
+        let pairs: [Pair]
     }
+
+    typealias Pair = (name: StaticString, value: String)
 
     /// Whose labels a thing gets.
     enum Style: Sendable {
@@ -31,17 +37,27 @@ struct ExpositionThings {
     let node: JoinedNode
     /// Of the families about the machine.
     let machineLabels: [UInt8]
+    let machineMask: SeriesSelection.Mask
     private(set) var things: [Exposed] = []
     /// About the memory that this takes.
     private(set) var byteCount = 0
+    private let selection: SeriesSelection?
+    /// What the selection's regular expressions cost.
+    private(set) var steps = 0
 
-    init(_ node: JoinedNode, _ style: Style) {
+    /// - Parameter selection: things that none of its selectors takes are left out.
+    init(_ node: JoinedNode, _ style: Style, _ selection: SeriesSelection? = nil) {
         self.node = node
-        var labels = Labels(node: node.name)
-        labels.add("machine_id", node.machine.machineID)
-        labels.add("system_uuid", node.machine.systemUUID)
-        labels.add("boot_id", node.machine.bootID)
-        machineLabels = labels.bytes
+        self.selection = selection
+        let machine: [Pair] = [
+            ("node", node.name), ("machine_id", node.machine.machineID),
+            ("system_uuid", node.machine.systemUUID), ("boot_id", node.machine.bootID),
+        ]
+        machineLabels = Labels.all(machine)
+        var steps = 0
+        machineMask =
+            selection?.mask(outer: machine, steps: &steps) ?? SeriesSelection.everything
+        self.steps = steps
         let isFull = style == .cadvisor
         if let own = node.node { add(own, .node, isFull ? [("id", "/")] : [], isFull) }
         for container in isFull ? node.systemContainers : [] {
@@ -88,22 +104,28 @@ struct ExpositionThings {
         _ subject: JoinedSubject, _ target: SeriesFamily.Targets,
         _ pairs: [(StaticString, String)], _ hasParts: Bool
     ) {
-        var labels = Labels(node: node.name)
-        for (name, value) in pairs { labels.add(name, value) }
-        var thing = Exposed(subject: subject, target: target, labels: labels.bytes)
-        byteCount += labels.bytes.count + 128
+        let pairs = [("node", node.name)] + pairs
+        let mask = selection?.mask(outer: pairs, steps: &steps) ?? SeriesSelection.everything
+        guard mask != 0 else { return }
+        var thing = Exposed(
+            subject: subject, target: target, labels: Labels.all(pairs), mask: mask)
+        byteCount += thing.labels.count + 128
         if hasParts {
             var seen = Set<[UInt8]>()
             for child in subject.children {
-                var bytes = Self.labels(of: child.subject)
+                var pairs = Self.labels(of: child.subject)
+                var bytes = Labels.part(pairs)
                 if !seen.insert([child.subject.kind.rawValue] + bytes).inserted {
                     // Subvolumes have one device; where they are mounted tells them apart.
-                    bytes = Labels.part([("device", child.subject.name)])
+                    pairs = [("device", child.subject.name)]
+                    bytes = Labels.part(pairs)
                     guard seen.insert([child.subject.kind.rawValue] + bytes).inserted else {
                         continue
                     }
                 }
-                thing.parts.append(Part(subject: child, labels: bytes))
+                thing.parts.append(
+                    Part(
+                        subject: child, labels: bytes, pairs: selection == nil ? [] : pairs))
                 byteCount += bytes.count + 128
             }
         }
@@ -111,51 +133,41 @@ struct ExpositionThings {
     }
 
     /// In cAdvisor's names. A filesystem without a device (tmpfs) goes by its mount point there.
-    private static func labels(of part: SubjectIdentity) -> [UInt8] {
+    private static func labels(of part: SubjectIdentity) -> [Pair] {
         switch part.kind {
-        case .networkInterface: return Labels.part([("interface", part.name)])
-        case .hugePages: return Labels.part([("pagesize", part.name)])
+        case .networkInterface: return [("interface", part.name)]
+        case .hugePages: return [("pagesize", part.name)]
         case .filesystem:
             let device = part[.device] ?? ""
-            return Labels.part([("device", device.hasPrefix("/") ? device : part.name)])
+            return [("device", device.hasPrefix("/") ? device : part.name)]
         case .blockDevice:
             let number = (part[.deviceNumber] ?? "").split(separator: ":")
             let name = part.name.hasPrefix("/") ? part.name : "/dev/\(part.name)"
-            guard number.count == 2 else { return Labels.part([("device", name)]) }
-            return Labels.part([
+            guard number.count == 2 else { return [("device", name)] }
+            return [
                 ("device", name), ("major", String(number[0])), ("minor", String(number[1])),
-            ])
+            ]
         default: return []
         }
     }
 }
 
 /// Labels as they stand between the braces.
-private struct Labels {
-    private var writer = ExpositionWriter(.text)
-    var bytes: [UInt8] { writer.bytes }
+private enum Labels {
+    /// `node="n1",pod="a"`: the first is always there.
+    static func all(_ pairs: [ExpositionThings.Pair]) -> [UInt8] { Array(part(pairs).dropFirst()) }
 
-    init(node: String) {
-        writer.append("node=\"")
-        writer.appendEscaped(node)
-        writer.append("\"")
-    }
-
-    private init() {}
-
-    mutating func add(_ name: StaticString, _ value: String) {
-        guard !value.isEmpty else { return }
-        writer.append(",")
-        writer.append(name)
-        writer.append("=\"")
-        writer.appendEscaped(value)
-        writer.append("\"")
-    }
-
-    static func part(_ pairs: [(StaticString, String)]) -> [UInt8] {
-        var labels = Labels()
-        for (name, value) in pairs { labels.add(name, value) }
-        return labels.bytes
+    /// `,interface="eth0"`; empty ones are left out.
+    static func part(_ pairs: [ExpositionThings.Pair]) -> [UInt8] {
+        var writer = ExpositionWriter(.text)
+        for (name, value) in pairs where !value.isEmpty {
+            writer.append(",")
+            writer.append(name)
+            writer.append("=\"")
+            writer.appendEscaped(value)
+            writer.append("\"")
+        }
+        return writer.bytes
     }
 }
 

@@ -110,6 +110,8 @@ final class CompressedProducer: HTTPBodyProducer, @unchecked Sendable {
 
     deinit { pool.giveBack(compressor) }
 
+    var hasFailed: Bool { source.hasFailed }
+
     func produce(into target: inout [UInt8]) -> Bool {
         piece.removeAll(keepingCapacity: true)
         let hasMore = source.produce(into: &piece)

@@ -151,6 +151,7 @@ final class ResponsePump {
             if isSlow { return order(owner) }
             var piece = owner.owner.takePiece()
             let hasMore = source.produce(into: &piece)
+            if source.hasFailed { return owner.giveUp() }
             let isOver = !take(piece, hasMore: hasMore, owner)
             owner.owner.giveBack(piece: piece)
             if isOver || !connection.output.isEmpty { return }
@@ -173,11 +174,13 @@ final class ResponsePump {
         let isTaken = owner.owner.workers.submit(isContinuation: true) {
             var made: [UInt8] = []
             let hasMore = source.produce(into: &made)
+            let hasFailed = source.hasFailed
             let piece = made
             loop.post {
                 let (owner, pump) = confined.value
                 pump.isWaiting = false
                 guard owner.producer === pump else { return }
+                if hasFailed { return owner.giveUp() }
                 if pump.take(piece, hasMore: hasMore, owner) { pump.pump(owner) }
             }
         }

@@ -224,7 +224,8 @@ final class HTTPConnection: StreamConnectionDelegate {
         owner.counters.update { $0.refusedRequests += 1 }
         // What it wanted is unknown or not to be trusted: an answer without any of it.
         request = nil
-        var response = HTTPResponse.text(refusal.status, refusal.reason.description + "\n")
+        let remedy = owner.configuration.limits.remedy(refusal.status)
+        var response = HTTPResponse.text(refusal.status, "\(refusal.reason)\(remedy)\n")
         response.closesConnection = true
         respond(response)
     }
@@ -259,6 +260,13 @@ final class HTTPConnection: StreamConnectionDelegate {
     }
 
     func close() { connection?.close() }
+
+    /// Cuts the client off in the middle of an answer that cannot be completed.
+    func giveUp() {
+        owner.counters.update { $0.failedAnswers += 1 }
+        Self.limited.warning("an answer to \(peer) cost more than one may, and was cut off")
+        close()
+    }
 
     // MARK: Time
 
@@ -317,7 +325,8 @@ final class HTTPConnection: StreamConnectionDelegate {
             respond(response)
         case .handler:
             request?.cancel()
-            var response = HTTPResponse.text(.serviceUnavailable, "answer took too long\n")
+            var response = HTTPResponse.text(
+                .serviceUnavailable, "answer took too long (--api-request-timeout)\n")
             response.closesConnection = true
             // Not to be used for another request while the handler still has it.
             keepsAlive = false

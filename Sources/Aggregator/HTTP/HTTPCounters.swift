@@ -35,6 +35,8 @@ final class HTTPCounters: @unchecked Sendable {
         var abandonedRequests: UInt64 = 0
         /// Answers of 503 because the workers' queue was full.
         var overloadedRequests: UInt64 = 0
+        /// Answers that were cut off because they would have cost too much.
+        var failedAnswers: UInt64 = 0
         var receivedBytes: UInt64 = 0
         var sentBytes: UInt64 = 0
     }

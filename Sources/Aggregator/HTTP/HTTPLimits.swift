@@ -7,9 +7,21 @@ struct HTTPLimits: Sendable {
     /// Fields. Above: 431.
     var fieldCountMax = 100
     /// The decoded body, bytes. Above: 413.
-    var bodyByteCountMax = 1 << 20
+    var bodyByteCountMax = 4 << 20
     /// A chunk's size with its extensions, bytes. Above: 400.
     var chunkLineByteCountMax = 256
+
+    /// What the client, or who runs the server, can do about a refusal.
+    func remedy(_ status: HTTPStatus) -> String {
+        switch status {
+        case .uriTooLong: " (--api-max-uri-bytes allows \(requestLineByteCountMax))"
+        case .fieldsTooLarge:
+            " (--api-max-header-bytes allows \(headByteCountMax), in "
+                + "\(fieldCountMax) fields)"
+        case .contentTooLarge: " (--api-max-body-bytes allows \(bodyByteCountMax))"
+        default: ""
+        }
+    }
 
     func validate() {
         precondition(headByteCountMax <= 65_535 && fieldCountMax <= 1_000)

@@ -31,6 +31,11 @@ final class HTTPRequest: @unchecked Sendable {
     private(set) var peer = SocketAddress.loopback(port: 0)
     /// Of a client that presented a certificate. It need not be anybody's who is known here.
     private(set) var identity: HTTPClientIdentity?
+    /// The user that the client proved to be, or may speak for; `nil` where nobody has to.
+    private(set) var userName: String?
+
+    /// Whose share of everything this request takes.
+    var client: ClientKey { userName.map { .user($0) } ?? ClientKey(peer) }
 
     enum Framing: Equatable {
         case none
@@ -122,6 +127,7 @@ final class HTTPRequest: @unchecked Sendable {
 
     func append(bodyBytes: UnsafeRawBufferPointer) { body.append(contentsOf: bodyBytes) }
     func setParameters(_ parameters: RouteParameters) { parameterRanges = parameters }
+    func setUser(_ name: String) { userName = name }
 
     /// Takes a complete head.
     ///
@@ -165,6 +171,7 @@ final class HTTPRequest: @unchecked Sendable {
         // A large body's memory is not kept for the small ones after it.
         if body.capacity > 65_536 { body = [] } else { body.removeAll(keepingCapacity: true) }
         parameterRanges = RouteParameters()
+        userName = nil
         cancelled.store(false, ordering: .relaxed)
     }
 

@@ -28,6 +28,13 @@ protocol HTTPBodyProducer: AnyObject, Sendable {
     /// Appends the next piece, preferably 16 to 64 KiB; false when that was the last. Not called
     /// again after false, nor after the client has gone. An empty piece with true is allowed.
     func produce(into piece: inout [UInt8]) -> Bool
+    /// Whether it gave up: asked after each piece. The client is cut off then, so that it does not
+    /// take half an answer for a whole one. False where there is no such thing.
+    var hasFailed: Bool { get }
+}
+
+extension HTTPBodyProducer {
+    var hasFailed: Bool { false }
 }
 
 enum HTTPBody: Sendable {

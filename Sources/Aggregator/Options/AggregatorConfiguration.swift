@@ -9,6 +9,7 @@ struct AggregatorConfiguration: Sendable {
     let ingest: IngestFlags
     let identity: AgentIdentityFlags
     let api: APIFlags
+    let apiLimits: APILimitFlags
     let data: DataFlags
     let sinks: SinkFlags
     let logLevel: Diagnostics.Level
@@ -17,7 +18,7 @@ struct AggregatorConfiguration: Sendable {
         SourceFlags.flags + LabelFlags.flags + ListenFlags.flags + ModelFlags.flags
         + IngestFlags.flags
         + AgentIdentityFlags.flags
-        + APIFlags.flags + DataFlags.flags + SinkFlags.flags + [
+        + APIFlags.flags + APILimitFlags.flags + DataFlags.flags + SinkFlags.flags + [
             Flag("log-level", "LEVEL", default: "info", "debug, info, warning or error.")
         ]
 
@@ -43,6 +44,7 @@ struct AggregatorConfiguration: Sendable {
         identity = AgentIdentityFlags(
             &line, source: source, ingest: ingest.ingest, address: listen.ingest)
         api = APIFlags(&line, address: listen.api, apiserver: source.access)
+        apiLimits = APILimitFlags(&line)
         data = DataFlags(&line)
         sinks = SinkFlags(&line)
         logLevel = Self.logLevel(&line)

@@ -22,7 +22,7 @@ final class GoldenCluster {
     private var places: [String: [String: (slot: Slot, start: String)]] = [:]
 
     /// - Parameter steps: how many summaries of each node are fed.
-    init?(steps: Int) throws {
+    init?(steps: Int, limits: APILimits = APILimits()) throws {
         guard let folder = Self.folder else {
             print("skipped: the recordings are not beside the project")
             return nil
@@ -34,7 +34,8 @@ final class GoldenCluster {
         clock.setRealtime(nanoseconds: UInt64(last + 8_000) * 1_000_000)
         var api = AggregatorAPI(
             cluster: cluster, ingest: IngestCounters(),
-            metadata: MetadataMetrics(directory: directory, status: nil), clock: .manual(clock))
+            metadata: MetadataMetrics(directory: directory, status: nil), limits: limits,
+            clock: .manual(clock))
         api.batchOptions.hostIDAnnotation = "example.com/hostid"
         self.api = api
         router = api.router()

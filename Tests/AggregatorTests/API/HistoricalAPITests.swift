@@ -128,6 +128,31 @@ import Testing
         #expect(counts == ["2026-01-01T00:00:00Z 2", "2026-01-01T00:02:00Z 2"])
     }
 
+    @Test func whatReadsTooMuchIsRefusedWithTheRemedy() throws {
+        var limits = APILimits()
+        limits.pointCountMax = 7
+        guard let golden = try GoldenCluster(steps: 4, limits: limits) else { return }
+        let start = "start=2026-01-01T00:00:00Z"
+        let pods = "namespaces/default/pod-list/web-0,web-1"
+        for path in [
+            "/api/v1/historical/\(pods)/metrics/cpu/usage?\(start)",
+            "/api/v1/historical/\(pods)/metrics-aggregated/max/cpu/usage?\(start)",
+            "/api/v1/historical/pod-id-list/a,b,c/metrics/cpu/usage?\(start)",
+            "/api/v1/model/\(pods)/metrics/cpu/usage",
+        ] {
+            let (status, words) = try text(golden, path)
+            #expect(status == 400, "\(path)")
+            #expect(
+                words.contains("points or more, and 7 are allowed (--api-max-points)"), "\(words)")
+        }
+        // Less time, or one pod, is within the limit.
+        for path in [
+            "/api/v1/historical/\(pods)/metrics/cpu/usage?start=2026-01-01T00:02:00Z",
+            "/api/v1/historical/namespaces/default/pods/web-0/metrics/cpu/usage?\(start)",
+            "/api/v1/model/\(pods)/metrics/cpu/usage?start=2026-01-01T00:02:00Z",
+        ] { #expect(try text(golden, path).0 == 200, "\(path)") }
+    }
+
     @Test(arguments: [
         ("5w", "unable to parse bucket size: \"5w\" has no known duration suffix"),
         ("5", "unable to parse bucket size: \"5\" is too short to be a duration"),

@@ -101,7 +101,7 @@ import Wire
         #expect(try client.response().status == 100)
         client.send("body")
         #expect(try client.response().text == "body")
-        client.send(head + "4000000\r\n\r\n")
+        client.send(head + "5000000\r\n\r\n")
         #expect(try client.response().status == 413)
     }
 
@@ -114,7 +114,9 @@ import Wire
             client.send(text + "GET /small HTTP/1.1\r\nHost: h\r\n\r\n")
             let response = try client.response()
             #expect(response.status == refusal.status.code, "\(text.prefix(80).debugDescription)")
-            #expect(response.text == refusal.reason.description + "\n")
+            #expect(response.text.hasPrefix(refusal.reason.description))
+            let isLimit = [413, 414, 431].contains(refusal.status.code)
+            #expect(response.text.contains("(--api-max-") == isLimit, "\(response.text)")
             #expect(response.field("connection") == "close")
             client.finishWriting()
             #expect(try client.readToEnd().isEmpty)

@@ -57,7 +57,7 @@ struct PushAPI: Sendable {
 
     /// The number of samples that were kept.
     private func keep(_ request: HTTPRequest, _ path: String) throws(Refusal) -> Int {
-        let pusher = request.peer.host
+        let pusher = request.client
         do throws(PusherBudget.Refusal) {
             try budget.takeRequest(of: pusher)
         } catch {
@@ -180,8 +180,10 @@ struct PushAPI: Sendable {
 extension CustomMetrics.Refusal: CustomStringConvertible {
     var description: String {
         switch self {
-        case .tooManySeries(let limit): "more than \(limit) pushed series in all"
-        case .tooManySeriesOfPod(let limit): "more than \(limit) pushed series of one pod"
+        case .tooManySeries(let limit):
+            "more than \(limit) pushed series in all (--push-max-series)"
+        case .tooManySeriesOfPod(let limit):
+            "more than \(limit) pushed series of one pod (--push-max-series-per-pod)"
         }
     }
 }

@@ -37,7 +37,7 @@ extension AggregatorAPI {
         ).register(in: &router)
         ExternalMetricsAPI(custom: custom, clock: clock).register(in: &router)
         PushAPI(
-            custom: custom, budget: PusherBudget(pushLimits, clock: clock), counters: pushCounters,
+            custom: custom, budget: PusherBudget(limits.push, clock: clock), counters: pushCounters,
             clock: clock, window: cluster.configuration.window
         ).register(in: &router)
     }

@@ -1,7 +1,8 @@
 import Synchronization
 import Wire
 
-/// How much each pusher may bring: a token bucket of requests and one of samples for each address.
+/// How much each pusher may bring: a token bucket of requests and one of samples for each user, or
+/// address where nobody has to say who it is.
 ///
 /// Bounded: of more pushers than `pusherCountMax` those that have been quiet longest are forgotten,
 /// who then begin with full buckets again.
@@ -29,7 +30,7 @@ final class PusherBudget: Sendable {
 
     private let limits: Limits
     private let clock: Clock
-    private let buckets = Mutex<[String: Bucket]>([:])
+    private let buckets = Mutex<[ClientKey: Bucket]>([:])
 
     init(_ limits: Limits = Limits(), clock: Clock) {
         self.limits = limits
@@ -37,16 +38,16 @@ final class PusherBudget: Sendable {
     }
 
     /// Takes a request from the pusher's budget, before its text is read.
-    func takeRequest(of pusher: String) throws(Refusal) {
+    func takeRequest(of pusher: ClientKey) throws(Refusal) {
         try take(requests: 1, samples: 0, of: pusher)
     }
 
     /// Takes its samples, before they are kept.
-    func take(sampleCount: Int, of pusher: String) throws(Refusal) {
+    func take(sampleCount: Int, of pusher: ClientKey) throws(Refusal) {
         try take(requests: 0, samples: Double(sampleCount), of: pusher)
     }
 
-    private func take(requests: Double, samples: Double, of pusher: String) throws(Refusal) {
+    private func take(requests: Double, samples: Double, of pusher: ClientKey) throws(Refusal) {
         let now = clock.monotonicNanoseconds
         let refusal = buckets.withLock { buckets -> Refusal? in
             var bucket = buckets[pusher] ?? full(now)
@@ -59,13 +60,14 @@ final class PusherBudget: Sendable {
             }
             if bucket.requests < requests {
                 return refused(
-                    requests - bucket.requests, limits.requestsPerSecond, "requests")
+                    requests - bucket.requests, limits.requestsPerSecond, "requests", pusher)
             }
             // A full bucket lets any one text pass: there is a limit on its size already.
             let most = limits.samplesPerSecond * limits.burstSeconds
             if bucket.samples < min(samples, most) {
                 return refused(
-                    min(samples, most) - bucket.samples, limits.samplesPerSecond, "samples")
+                    min(samples, most) - bucket.samples, limits.samplesPerSecond, "samples",
+                    pusher)
             }
             bucket.requests -= requests
             bucket.samples -= samples
@@ -89,14 +91,17 @@ final class PusherBudget: Sendable {
         bucket.time = now
     }
 
-    private func refused(_ missing: Double, _ perSecond: Double, _ what: String) -> Refusal {
+    private func refused(
+        _ missing: Double, _ perSecond: Double, _ what: String, _ pusher: ClientKey
+    ) -> Refusal {
         Refusal(
             retryAfterSeconds: max(1, Int((missing / perSecond).rounded(.up))),
-            reason: "more than \(Int(perSecond)) \(what) a second from one address")
+            reason: "more than \(Int(perSecond)) \(what) a second from one \(pusher.word); push "
+                + "less often, or raise --push-\(what)-per-second")
     }
 
     /// Forgets the quieter half.
-    private func forgetQuiet(_ buckets: inout [String: Bucket]) {
+    private func forgetQuiet(_ buckets: inout [ClientKey: Bucket]) {
         let times = buckets.values.map(\.time).sorted()
         let middle = times[times.count / 2]
         buckets = buckets.filter { $0.value.time > middle }

@@ -184,7 +184,10 @@ import Wire
             ("a 1", "/namespace/x/namespace/y", "", 400, "twice"),
             ("a 1", "", "Content-Type: application/json\r\n", 415, "not application/json"),
             ("a 1", "", "Content-Encoding: gzip\r\n", 415, "not in gzip"),
-            (longList, "", "", 422, "more than 500 pushed series of one pod, 500 of 501"),
+            (
+                longList, "", "", 422,
+                "more than 500 pushed series of one pod (--push-max-series-per-pod), 500 of 501"
+            ),
         ]
         for (text, path, fields, status, words) in cases {
             let answer = try push(golden, text, path: path, fields: fields)
@@ -199,23 +202,23 @@ import Wire
             .init(
                 requestsPerSecond: 2, samplesPerSecond: 100, burstSeconds: 2, pusherCountMax: 3),
             clock: .manual(clock))
-        for _ in 0..<4 { try budget.takeRequest(of: "a") }
-        #expect(throws: PusherBudget.Refusal.self) { try budget.takeRequest(of: "a") }
-        try budget.takeRequest(of: "b")
+        for _ in 0..<4 { try budget.takeRequest(of: .user("a")) }
+        #expect(throws: PusherBudget.Refusal.self) { try budget.takeRequest(of: .user("a")) }
+        try budget.takeRequest(of: .user("b"))
         clock.advance(nanoseconds: 500_000_000)
-        try budget.takeRequest(of: "a")
+        try budget.takeRequest(of: .user("a"))
         // A text larger than the bucket passes when the bucket is full.
-        try budget.take(sampleCount: 1_000, of: "c")
+        try budget.take(sampleCount: 1_000, of: .user("c"))
         do {
-            try budget.take(sampleCount: 10, of: "c")
+            try budget.take(sampleCount: 10, of: .user("c"))
             Issue.record("taken beyond the budget")
         } catch {
             #expect(error.retryAfterSeconds == 9)
         }
         // The fourth pusher makes room; nobody else loses more than the memory of its past.
         clock.advance(nanoseconds: 1)
-        try budget.takeRequest(of: "d")
-        for _ in 0..<100 { try budget.takeRequest(of: "e\(Int.random(in: 0..<1_000_000))") }
+        try budget.takeRequest(of: .user("d"))
+        for _ in 0..<100 { try budget.takeRequest(of: .user("e\(Int.random(in: 0..<1_000_000))")) }
     }
 
     // MARK: Quantities and forms
