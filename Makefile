@@ -10,8 +10,8 @@ SINK_PACKAGES := $(TEST_PACKAGES) influxdb victoria-metrics prometheus graphite-
 SAMPLES ?= ../shared/samples/node_1s_200s.csv.gz
 
 .DEFAULT_GOAL := help
-.PHONY: help deps test-deps run test test-allocations test-faults test-cgroupv2 test-sinks test-hpa \
-	test-kubernetes bench-agent bench-wire bench-scale fuzz-wire lint build clean
+# Every target here is a command, not a file.
+.PHONY: $(shell sed -nE 's/^([a-z0-9-]+):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -71,6 +71,12 @@ bench-scale: deps ## a simulated fleet against one aggregator; NODES=, STEP=, SE
 	$(SWIFT) build -c release --product heapwire-aggregator
 	$(SWIFT) build -c release --product heapwire-fleet
 	@BENCH_SECONDS=$(or $(SECONDS),$(BENCH_SECONDS),30) scripts/bench-scale
+
+bench-api: deps ## what answers cost while a fleet pushes (wrk); NODES=, STEP=, SECONDS=
+	@scripts/deps wrk
+	$(SWIFT) build -c release --product heapwire-aggregator
+	$(SWIFT) build -c release --product heapwire-fleet
+	@BENCH_SECONDS=$(or $(SECONDS),$(BENCH_SECONDS),10) python3 Benchmarks/API/bench.py .build/release
 
 fuzz-wire: deps ## ten minutes of coverage-guided fuzzing of the frame decoder
 	HEAPWIRE_FUZZ=1 $(SWIFT) build -c release --product fuzz-frame --scratch-path .build-fuzz

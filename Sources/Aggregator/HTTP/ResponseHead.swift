@@ -76,7 +76,7 @@ struct ResponseHead {
 }
 
 /// Writes forward through memory of known size; going past it is our fault and stops the process.
-struct ByteCursor {
+struct ByteCursor: ByteSink {
     private let room: UnsafeMutableRawBufferPointer
     private(set) var count = 0
 
@@ -87,6 +87,10 @@ struct ByteCursor {
         room[count] = byte
         count &+= 1
     }
+
+    var capacity: Int { room.count }
+
+    mutating func append(_ bytes: UnsafeRawBufferPointer) { copy(bytes) }
 
     mutating func append(literal text: StaticString) {
         copy(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
@@ -100,7 +104,12 @@ struct ByteCursor {
     }
 
     mutating func append(decimal number: Int) {
-        precondition(number >= 0 && count &+ 20 <= room.count)
+        precondition(number >= 0)
+        append(digitsOf: UInt64(number))
+    }
+
+    mutating func append(digitsOf number: UInt64) {
+        precondition(count &+ 20 <= room.count)
         var digits = 1
         var rest = number
         while rest >= 10 {
@@ -109,7 +118,7 @@ struct ByteCursor {
         }
         rest = number
         for position in stride(from: count &+ digits &- 1, through: count, by: -1) {
-            room[position] = UInt8(0x30 &+ rest % 10)
+            room[position] = UInt8(truncatingIfNeeded: 0x30 &+ rest % 10)
             rest /= 10
         }
         count &+= digits

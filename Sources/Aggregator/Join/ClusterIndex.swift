@@ -10,6 +10,7 @@ final class ClusterIndex: Sendable {
     let cluster: Cluster
     let directory: PodDirectory
     private let state = Mutex(State())
+    private let order = PodOrder()
     /// One joins, the others wait for it.
     private let joining = Mutex(())
 
@@ -84,6 +85,9 @@ final class ClusterIndex: Sendable {
         }
         return live(found).sorted { $0.name < $1.name }
     }
+
+    /// The pods of `nodes()` in the order of namespace and name.
+    func podOrder() -> PodOrder.Snapshot { order.snapshot(of: nodes()) }
 
     /// The pod of that name that runs now.
     func pod(namespace: String, name: String) -> JoinedPod? {

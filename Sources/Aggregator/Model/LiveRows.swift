@@ -48,27 +48,25 @@ struct LiveRows {
         return rate.isNaN ? nil : rate
     }
 
-    /// CPU use of the newest cycle, billionths of a core.
-    func cpuNanocores(_ slot: Slot) -> Int64? {
-        guard let (part, counters) = self.part(slot), part[2 + 2 * counters] >= 0 else {
-            return nil
-        }
-        return part[2 + 2 * counters]
+    /// CPU use of the newest cycle; `nil` where there is none.
+    func cpu(_ slot: Slot) -> CPUReading? {
+        guard let (part, counters) = self.part(slot), part[2 + 2 * counters] >= 0,
+            part[1 + 2 * counters] > 0
+        else { return nil }
+        return CPUReading(
+            nanocores: part[2 + 2 * counters], window: part[1 + 2 * counters],
+            time: part[0] == RateTable.never ? readTime : part[0])
     }
+}
 
-    /// Milliseconds between the two readings that the rates come from; `nil` where there is none.
-    func rateWindow(_ slot: Slot) -> Int64? {
-        guard let (part, counters) = self.part(slot), part[1 + 2 * counters] > 0 else {
-            return nil
-        }
-        return part[1 + 2 * counters]
-    }
-
-    /// When a subject's counters were read for its rates, milliseconds since the epoch.
-    func rateTime(_ slot: Slot) -> Int64? {
-        guard let (part, _) = self.part(slot), part[0] != RateTable.never else { return nil }
-        return part[0]
-    }
+/// CPU use of a subject in a cycle.
+struct CPUReading {
+    /// Billionths of a core.
+    let nanocores: Int64
+    /// Milliseconds between the two readings that it comes from.
+    let window: Int64
+    /// When the counter was read, milliseconds since the epoch.
+    let time: Int64
 }
 
 /// Which subjects a node had at a moment, and where their values are.

@@ -66,6 +66,26 @@ struct ResourceItemWriter {
         writer.endObject()
     }
 
+    /// A list with its end of line.
+    func list(_ items: [ResourceItem], kind: StaticString) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("kind")
+        writer.string(kind.description)
+        writer.key("apiVersion")
+        writer.string(Self.version)
+        writer.key("metadata")
+        writer.beginObject()
+        writer.endObject()
+        writer.key("items")
+        writer.beginArray()
+        for item in items { write(item, kind: nil, into: &writer) }
+        writer.endArray()
+        writer.endObject()
+        writer.bytes.append(UInt8(ascii: "\n"))
+        return writer.bytes
+    }
+
     func writeMetadata(_ item: ResourceItem, into writer: inout JSONWriter) {
         writer.beginObject()
         writer.key("name")

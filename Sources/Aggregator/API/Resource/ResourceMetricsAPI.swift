@@ -16,11 +16,11 @@ struct ResourceMetricsAPI: Sendable {
         ) {
             router.add(.get, pattern, group: group) { _ in .onWorker(body) }
         }
-        add("/nodes") { list($0, kind: "NodeMetricsList") { nodes($0) } }
+        add("/nodes") { list($0, kind: "NodeMetricsList") { .items(nodes($0)) } }
         add("/nodes/{node}") { node($0) }
-        add("/pods") { list($0, kind: "PodMetricsList") { pods(nil, $0) } }
+        add("/pods") { list($0, kind: "PodMetricsList") { .pods(pods(nil, $0)) } }
         add("/namespaces/{namespace}/pods") { request in
-            list(request, kind: "PodMetricsList") { pods(request.parameter(0), $0) }
+            list(request, kind: "PodMetricsList") { .pods(pods(request.parameter(0), $0)) }
         }
         add("/namespaces/{namespace}/pods/{pod}") { pod($0) }
     }
@@ -31,10 +31,25 @@ struct ResourceMetricsAPI: Sendable {
 
     // MARK: Lists
 
+    /// What was found for a list.
+    private enum Found {
+        case items([ResourceItem])
+        case pods(PodReadings)
+
+        var items: [ResourceItem] {
+            switch self {
+            case .items(let items): items
+            case .pods(let readings): readings.items
+            }
+        }
+    }
+
     /// What a list is narrowed to.
     private struct Filter {
         let labels: LabelSelector
         let fields: LabelSelector
+
+        var isEverything: Bool { labels.isEverything && fields.isEverything }
 
         func matches(_ name: String, _ namespace: String?, _ labels: LabelSet?) -> Bool {
             self.labels.matches(labels)
@@ -45,7 +60,7 @@ struct ResourceMetricsAPI: Sendable {
     private static let fieldNames: Set<String> = ["metadata.name", "metadata.namespace"]
 
     private func list(
-        _ request: HTTPRequest, kind: StaticString, _ items: (Filter) -> [ResourceItem]
+        _ request: HTTPRequest, kind: StaticString, _ find: (Filter) -> Found
     ) -> HTTPResponse {
         if let watch = request.queryValue("watch"), !["", "0", "false"].contains(watch) {
             return KubernetesStatus.watchNotAllowed
@@ -66,16 +81,18 @@ struct ResourceMetricsAPI: Sendable {
         guard let format = KubernetesFormat(request) else {
             return KubernetesStatus.notAcceptable
         }
-        let found = items(filter)
-        switch format {
-        case .table(let version): return .json(writer.table(found, version: version))
-        case .metadata(let version):
-            return .json(writer.metadata(found, isList: true, version: version))
-        case .protobuf: return .protobuf(writer.protobuf(found, kind: kind))
-        case .json:
+        let found = find(filter)
+        switch (format, found) {
+        case (.table(let version), _):
+            return .json(writer.table(found.items, version: version))
+        case (.metadata(let version), _):
+            return .json(writer.metadata(found.items, isList: true, version: version))
+        case (.protobuf, _): return .protobuf(writer.protobuf(found.items, kind: kind))
+        case (.json, .items(let items)): return .json(writer.list(items, kind: kind))
+        case (.json, .pods(let readings)):
             return HTTPResponse(
                 .ok, contentType: "application/json",
-                body: .slowStream(ResourceListProducer(found, kind: kind, writer: writer)))
+                body: .slowStream(PodListProducer(readings, now: writer.now)))
         }
     }
 
@@ -94,21 +111,12 @@ struct ResourceMetricsAPI: Sendable {
         }
     }
 
-    private func pods(_ namespace: String?, _ filter: Filter) -> [ResourceItem] {
-        var found: [ResourceItem] = []
-        for node in index.nodes() {
-            let items = index.read(node) { node, rows in
-                node.pods.compactMap { pod -> ResourceItem? in
-                    guard namespace == nil || pod.namespace == namespace,
-                        filter.matches(pod.name, pod.namespace, pod.metadata?.labels)
-                    else { return nil }
-                    return Self.item(of: pod, rows)
-                }
-            }
-            found += items ?? []
+    private func pods(_ namespace: String?, _ filter: Filter) -> PodReadings {
+        guard !filter.isEverything else {
+            return PodReadings(index, namespace: namespace, where: nil)
         }
-        return found.sorted {
-            ($0.namespace ?? "", $0.name) < ($1.namespace ?? "", $1.name)
+        return PodReadings(index, namespace: namespace) { pod in
+            filter.matches(pod.name, pod.namespace, pod.metadata?.labels)
         }
     }
 
@@ -160,41 +168,5 @@ struct ResourceMetricsAPI: Sendable {
             json.bytes.append(UInt8(ascii: "\n"))
             return .json(json.bytes)
         }
-    }
-}
-
-/// A list, some items at a time: the text of 150,000 pods is never in memory as a whole.
-private final class ResourceListProducer: HTTPBodyProducer, @unchecked Sendable {
-    // One thread at a time, as the protocol says.
-    private let items: [ResourceItem]
-    private let kind: StaticString
-    private let writer: ResourceItemWriter
-    private var next = 0
-    private var json = JSONWriter()
-
-    init(_ items: [ResourceItem], kind: StaticString, writer: ResourceItemWriter) {
-        self.items = items
-        self.kind = kind
-        self.writer = writer
-    }
-
-    func produce(into piece: inout [UInt8]) -> Bool {
-        if next == 0 {
-            let head =
-                "{\"kind\":\"\(kind)\",\"apiVersion\":\"\(ResourceItemWriter.version)\","
-                + "\"metadata\":{},\"items\":["
-            piece.append(contentsOf: head.utf8)
-        }
-        let end = piece.count + 49_152
-        while next < items.count, piece.count < end {
-            if next > 0 { piece.append(UInt8(ascii: ",")) }
-            json.bytes.removeAll(keepingCapacity: true)
-            writer.write(items[next], kind: nil, into: &json)
-            piece.append(contentsOf: json.bytes)
-            next += 1
-        }
-        guard next >= items.count else { return true }
-        piece.append(contentsOf: "]}\n".utf8)
-        return false
     }
 }

@@ -14,25 +14,27 @@ struct ResourceUsage: Sendable, Equatable {
     /// Use at a glance: several summed, their earliest time and longest window.
     static func sum(_ parts: [ResourceUsage]) -> ResourceUsage? {
         guard var total = parts.first else { return nil }
-        for part in parts.dropFirst() {
-            total.cpuNanocores &+= part.cpuNanocores
-            total.memoryBytes &+= part.memoryBytes
-            total.time = min(total.time, part.time)
-            total.window = max(total.window, part.window)
-        }
+        for part in parts.dropFirst() { total.add(part) }
         return total
+    }
+
+    /// Their sum, the earlier time and the longer window.
+    mutating func add(_ other: ResourceUsage) {
+        cpuNanocores &+= other.cpuNanocores
+        memoryBytes &+= other.memoryBytes
+        time = min(time, other.time)
+        window = max(window, other.window)
     }
 }
 
 extension JoinedSubject {
     /// `nil` while there is no rate, or no working set.
     func usage(in rows: LiveRows) -> ResourceUsage? {
-        guard let cpu = rows.cpuNanocores(slot), let window = rows.rateWindow(slot),
-            let memory = value(.memoryWorkingSet, in: rows)
-        else { return nil }
+        guard let cpu = rows.cpu(slot), let memory = value(.memoryWorkingSet, in: rows) else {
+            return nil
+        }
         return ResourceUsage(
-            cpuNanocores: cpu, memoryBytes: memory, time: rows.rateTime(slot) ?? rows.readTime,
-            window: window)
+            cpuNanocores: cpu.nanocores, memoryBytes: memory, time: cpu.time, window: cpu.window)
     }
 }
 

@@ -3,7 +3,7 @@ import Wire
 /// Quantities and durations as Kubernetes writes them.
 enum UsageText {
     /// Processor time in the largest unit that shows it whole: `57m`, `57000001n`, `0`.
-    static func append(nanocores: Int64, to bytes: inout [UInt8]) {
+    static func append(nanocores: Int64, to bytes: inout some ByteSink) {
         var value = nanocores
         var suffix = 0
         while value != 0, suffix < 3, value % 1_000 == 0 {
@@ -21,7 +21,7 @@ enum UsageText {
     }
 
     /// Bytes in the largest binary unit that shows them whole: `1117372Ki`, `1Gi`, `0`.
-    static func append(bytes value: Int64, to bytes: inout [UInt8]) {
+    static func append(bytes value: Int64, to bytes: inout some ByteSink) {
         let suffixes: StaticString = " KMGTPE"
         var rest = value
         var suffix = 0
@@ -37,10 +37,11 @@ enum UsageText {
     }
 
     /// A duration as Go prints it: `1m0s`, `15.012s`, `500ms`, `0s`.
-    static func append(milliseconds: Int64, to bytes: inout [UInt8]) {
+    static func append(milliseconds: Int64, to bytes: inout some ByteSink) {
         guard milliseconds >= 1_000 else {
             append(max(0, milliseconds), to: &bytes)
-            bytes.append(contentsOf: (milliseconds > 0 ? "ms" : "s").utf8)
+            if milliseconds > 0 { bytes.append(UInt8(ascii: "m")) }
+            bytes.append(UInt8(ascii: "s"))
             return
         }
         let (hours, minutes) = (milliseconds / 3_600_000, milliseconds / 60_000 % 60)
@@ -66,9 +67,9 @@ enum UsageText {
         bytes.append(UInt8(ascii: "s"))
     }
 
-    private static func append(_ value: Int64, to bytes: inout [UInt8]) {
+    private static func append(_ value: Int64, to bytes: inout some ByteSink) {
         if value < 0 { bytes.append(UInt8(ascii: "-")) }
-        JSONNumberFormat.append(digitsOf: value.magnitude, to: &bytes)
+        bytes.append(digitsOf: value.magnitude)
     }
 
     static func cpu(_ nanocores: Int64) -> String {

@@ -1,0 +1,12 @@
+/// What text is written to byte by byte: an array that grows, or memory of known size.
+protocol ByteSink {
+    mutating func append(_ byte: UInt8)
+    /// Decimal, without leading zeros.
+    mutating func append(digitsOf number: UInt64)
+}
+
+extension [UInt8]: ByteSink {
+    mutating func append(digitsOf number: UInt64) {
+        JSONNumberFormat.append(digitsOf: number, to: &self)
+    }
+}
