@@ -82,7 +82,9 @@ extension PodOrder.Snapshot {
         var added: [PodOrder.Entry] = []
         for index in fresh {
             let count = nodes[index]?.pods.count ?? 0
-            for pod in 0..<count { added.append(PodOrder.Entry(node: UInt32(index), pod: UInt32(pod))) }
+            for pod in 0..<count {
+                added.append(PodOrder.Entry(node: UInt32(index), pod: UInt32(pod)))
+            }
         }
         withKeys { key in
             added.sort { Self.compare(key($0), key($1)) < 0 }
