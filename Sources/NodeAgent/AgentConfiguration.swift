@@ -58,7 +58,8 @@ struct AgentConfiguration {
                 + "holds 10 minutes of 220 containers at 1s."),
         Flag(
             "spool-dir", "DIR",
-            "Keeps the unacknowledged frames across a restart of the agent in a file there."),
+            "Keeps the unacknowledged frames in files there, across restarts and a kill of the agent; "
+                + "they take as much as --ring-bytes and half as much again at most."),
         Flag(
             "agent-token-file", "FILE",
             "The secret that the aggregator wants (its --agent-token-file). Read at each connection."

@@ -52,32 +52,46 @@ final class AgentService {
         var deliveries = names.map { _ in
             DeliveryState(settings: settings, seed: Self.randomSeed(), now: now)
         }
-        let ring: ResendRing
-        if let directory = configuration.spoolDirectory {
-            let opened = try Self.openSpool(directory)
-            spool = opened
-            let restored = opened.take(capacity: configuration.ringBytes)
-            runID = restored?.runID ?? Self.makeRunID()
-            ring = restored?.ring ?? ResendRing(capacity: configuration.ringBytes)
+        spool = try Self.openSpool(configuration)
+        let restored = try Self.take(spool)
+        runID = restored?.runID ?? Self.makeRunID()
+        let ring = restored?.ring ?? ResendRing(capacity: configuration.ringBytes)
+        if let restored {
             for (index, name) in names.enumerated() {
-                guard let known = restored?.acknowledged[name] else { continue }
-                deliveries[index].restore(acknowledged: known, oldest: ring.oldest)
+                deliveries[index].restore(
+                    acknowledged: restored.acknowledged[name] ?? SequenceSet(), ring: ring)
             }
-        } else {
-            spool = nil
-            runID = Self.makeRunID()
-            ring = ResendRing(capacity: configuration.ringBytes)
         }
         outbox = Outbox(ring: ring, deliveries: deliveries)
         schedule = SampleSchedule(
             resolutionMilliseconds: resolution, now: Self.now(loop.clock))
     }
 
-    private static func openSpool(_ directory: String) throws(AgentUsageError) -> RingSpool {
+    private static func openSpool(
+        _ configuration: AgentConfiguration
+    ) throws(AgentUsageError) -> RingSpool? {
+        guard let directory = configuration.spoolDirectory else { return nil }
         do throws(RingSpoolError) {
-            return try RingSpool.open(directory: directory)
+            return try RingSpool.open(directory: directory, capacity: configuration.ringBytes)
         } catch {
             throw AgentUsageError(problems: ["\(error)"])
+        }
+    }
+
+    /// What the last process left in the spool.
+    private static func take(
+        _ spool: RingSpool?
+    ) throws(AgentUsageError) -> SpoolReader.Restored? {
+        do throws(SpoolFileError) {
+            let restored = try spool?.take(random: UInt32(truncatingIfNeeded: randomSeed()))
+            for notice in spool?.notices ?? [] { Diagnostics.warning(notice) }
+            if let ring = restored?.ring {
+                Diagnostics.info(
+                    "--spool-dir: \(ring.frameCount) frames of the last process are there")
+            }
+            return restored
+        } catch {
+            throw AgentUsageError(problems: ["--spool-dir: \(error)"])
         }
     }
 
@@ -86,6 +100,7 @@ final class AgentService {
         do throws(TransportError) {
             try signals.start(on: loop) { [unowned self] in handle(signal: $0) }
             try watchNewcomers()
+            try spool?.start(runID: runID, names: aggregatorNames)
         } catch {
             throw AgentUsageError(problems: ["\(error)"])
         }
@@ -163,7 +178,7 @@ final class AgentService {
         if let step = schedule.takeStep(Self.now(loop.clock)) {
             let begin = Int64(loop.clock.realtimeNanoseconds / 1_000_000)
             let changes = sampler.step(into: outbox.encoder, state: agentState)
-            outbox.append(step: step, readDelay: begin - step, changes: changes)
+            append(step: step, readDelay: begin - step, changes)
             lastFrameMilliseconds = step
             scheduleSend()
             announceMachine()
@@ -201,6 +216,11 @@ final class AgentService {
         }
     }
 
+    private func append(step: Int64, readDelay: Int64, _ changes: [SubjectChange]) {
+        outbox.append(step: step, readDelay: readDelay, changes: changes)
+        spool?.keepNewest(of: outbox)
+    }
+
     private var agentState: AgentState {
         var state = AgentState()
         state.stepsSkipped = skippedBefore + schedule.skippedCount
@@ -209,6 +229,7 @@ final class AgentService {
         state.slowFiles = sampler.slowFileCount
         state.readsSkipped = sampler.skippedReadCount
         state.ringFramesDropped = Int64(clamping: outbox.ring.evictedUnsettledCount)
+        state.spoolFramesDropped = Int64(clamping: spool?.counters.droppedFrames ?? 0)
         return state
     }
 
@@ -279,7 +300,7 @@ final class AgentService {
         }
         let changes = sampler.stepNew(into: outbox.encoder)
         if !changes.isEmpty {
-            outbox.append(step: clock, readDelay: 0, changes: changes)
+            append(step: clock, readDelay: 0, changes)
             lastFrameMilliseconds = clock
             send()
         }
@@ -308,6 +329,11 @@ final class AgentService {
                 + "\(skippedBefore + schedule.skippedCount) steps skipped, clock set "
                 + "\(schedule.clockJumpCount) times, slept \(schedule.suspendCount) times, "
                 + "\(sampler.slowFileCount) slow files read less often")
+        if let counters = spool?.counters {
+            Diagnostics.info(
+                "state: spool: \(counters.droppedFrames) frames not on disk, "
+                    + "\(counters.failures) failures")
+        }
         for (link, delivery) in zip(links, outbox.deliveries) {
             let counters = delivery.counters
             Diagnostics.info(
@@ -329,7 +355,7 @@ final class AgentService {
         }
         for link in links { link.leave() }
         turn { [links] in links.allSatisfy { !$0.isConnected } }
-        spool?.save(outbox, runID, names: aggregatorNames)
+        spool?.finish(outbox)
     }
 
     /// Serves the loop until something holds, for a moment at most.

@@ -110,6 +110,75 @@ import Testing
         #expect(aggregator.program.stop() == 0)
     }
 
+    /// ```
+    /// aggregator  up ──── killed ─────────────────────── up ────────────────────
+    /// agent       samples, acknowledged │ samples │ kill -9 │ dead │ samples again
+    /// ```
+    /// What was taken before the kill arrives, each once; the time in which the agent was dead is a gap.
+    @Test(.timeLimit(.minutes(2))) func aKillOfTheAgentLosesNothingThatItHadSampled() throws {
+        let (aggregator, reference) = (
+            try TestAggregator("away", in: folder.url),
+            try TestAggregator("reference", in: folder.url)
+        )
+        let spool = folder.url.appendingPathComponent("spool")
+        try FileManager.default.createDirectory(at: spool, withIntermediateDirectories: true)
+        func startAgent() throws -> RunningProgram {
+            try RunningProgram(
+                "heapwire-agent",
+                [aggregator, reference].map { "--aggregator=127.0.0.1:\($0.ingest)" }
+                    + ["--node-name=here", "--resolution=250ms", "--spool-dir=\(spool.path)"],
+                in: folder.url)
+        }
+        let agent = try startAgent()
+        try waitUntil { try reference.own("heapwire_ingest_frames_total") >= 8 }
+        aggregator.program.stop(SIGKILL)
+        let away = try reference.own("heapwire_ingest_frames_total")
+        try waitUntil { try reference.own("heapwire_ingest_frames_total") >= away + 12 }
+        agent.stop(SIGKILL)
+        // The reference was never away: it holds what was taken, and nobody was told of a loss.
+        let before = try #require(try reference.everything(node: "here")["/metrics/memory/usage"])
+        #expect(before.count >= 4)
+        Thread.sleep(forTimeInterval: 4)
+        try aggregator.startAgain()
+        let second = try startAgent()
+        _ = try second.wait(for: /frames of the last process are there/)
+        let frames = try reference.own("heapwire_ingest_frames_total")
+        try waitUntil { try reference.own("heapwire_ingest_frames_total") >= frames + 12 }
+        try waitUntil {
+            try aggregator.own("heapwire_samples_total") >= reference.own("heapwire_samples_total")
+        }
+        #expect(second.stop() == 0, "\(second.output)")
+        #expect(
+            try aggregator.own("heapwire_samples_total") == reference.own("heapwire_samples_total"))
+        for other in [aggregator, reference] {
+            #expect(try other.own("heapwire_gap_frames_total") == 0, "\(other.name)")
+        }
+        let (held, expected) = (
+            try aggregator.everything(node: "here"), try reference.everything(node: "here")
+        )
+        #expect(held.count == expected.count && held.count > 10)
+        for (path, points) in expected where held[path] != points {
+            Issue.record("\(path) is \(held[path] ?? []), not \(points)")
+        }
+        let usage = try #require(held["/metrics/memory/usage"])
+        #expect(Array(usage.prefix(before.count)) == before, "\(usage)")
+        let distances = try seconds(usage).adjacent { $1 - $0 }
+        #expect(distances.filter { $0 > 1 }.count == 1, "one gap: \(usage)")
+        #expect(try #require(distances.max()) >= 4, "\(usage)")
+        for other in [aggregator, reference] { #expect(other.program.stop() == 0) }
+    }
+
+    /// Asks until something holds, a minute at most.
+    private func waitUntil(_ holds: () throws -> Bool) throws {
+        let deadline = Date().addingTimeInterval(60)
+        while try !holds() {
+            guard Date() < deadline else {
+                throw RunningProgram.Failure(description: "nothing came of it in a minute")
+            }
+            Thread.sleep(forTimeInterval: 0.1)
+        }
+    }
+
     /// The timestamps of points, seconds since the epoch.
     private func seconds(_ points: [String]) throws -> [Double] {
         try points.map { point in

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Wire
 
@@ -37,6 +38,8 @@ struct SessionSimulation {
     var random: SplitMix64
     var node: SimulatedNode
     private(set) var outbox: Outbox
+    private var spool: RingSpool
+    private let folder: TemporaryFolder
     private let keys: Outbox.KeySpacing
     private let settings: DeliverySettings
     var peers: [Peer]
@@ -56,7 +59,9 @@ struct SessionSimulation {
         return configuration
     }()
 
-    init(seed: UInt64, peers count: Int = 1, ringBytes: Int, keys: Outbox.KeySpacing, slots: Int) {
+    init(seed: UInt64, peers count: Int = 1, ringBytes: Int, keys: Outbox.KeySpacing, slots: Int)
+        throws
+    {
         random = SplitMix64(seed: seed)
         node = SimulatedNode(seed: random.next(), slots: slots)
         var settings = DeliverySettings()
@@ -73,7 +78,17 @@ struct SessionSimulation {
         outbox = Outbox(ring: ResendRing(capacity: ringBytes), deliveries: deliveries, keys: keys)
         runID = (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &seeds) }
         peers = (0..<count).map { _ in Peer(cluster: Self.makeCluster()) }
+        folder = try TemporaryFolder()
+        spool = Self.makeSpool(folder, outbox.ring.capacity)
+        #expect(try spool.take(random: 0) == nil)
+        try spool.start(runID: runID, names: peerNames, isThreaded: false)
     }
+
+    private static func makeSpool(_ folder: TemporaryFolder, _ capacity: Int) -> RingSpool {
+        RingSpool(files: DirectorySpoolFiles(directory: folder.url.path), capacity: capacity)
+    }
+
+    private var peerNames: [String] { peers.indices.map { "\($0)" } }
 
     static func makeCluster() -> Cluster {
         Cluster(configuration: configuration) { _ in nil }
@@ -85,6 +100,8 @@ struct SessionSimulation {
         step += Self.stepMilliseconds
         now += UInt64(Self.stepMilliseconds) * 1_000_000
         try node.step(step, outbox: outbox)
+        spool.keepNewest(of: outbox)
+        if UInt8.random(in: 0..<4, using: &random) > 0 { spool.drain() }
     }
 
     /// Lets one end of each link do what it wants to do now.
@@ -244,24 +261,36 @@ struct SessionSimulation {
         bytes.insert(contentsOf: bytes[start..<end], at: end)
     }
 
-    /// The agent stops and starts, with its ring in a file between.
+    /// The agent stops or is killed, and starts with what it has on disk.
     mutating func restartAgent() throws {
         for index in peers.indices { hangUp(index, "agent restart") }
-        let names = peers.indices.map { "\($0)" }
-        let bytes = RingSpool.encode(outbox, runID, names: names)
-        let restored = try RingSpool.decode(bytes, capacity: outbox.ring.capacity)
+        if Bool.random(using: &random) {
+            spool.finish(outbox, isThreaded: false)
+            events["agent restart", default: 0] += 1
+        } else {
+            // What waits to be written is gone; some of it was sent.
+            events["agent killed", default: 0] += 1
+        }
+        spool = Self.makeSpool(folder, outbox.ring.capacity)
+        let restored = try spool.take(random: UInt32.random(in: .min ... .max, using: &random))
+        guard let restored else {
+            // Nothing was ever written, or nothing taken.
+            try spool.start(runID: runID, names: peerNames, isThreaded: false)
+            return
+        }
         var deliveries: [DeliveryState] = []
-        for (index, name) in names.enumerated() {
+        for (index, name) in peerNames.enumerated() {
             var delivery = DeliveryState(settings: settings, seed: random.next(), now: now)
             delivery.restore(
-                acknowledged: restored.acknowledged[name] ?? SequenceSet(),
-                oldest: restored.ring.oldest)
-            peers[index].lostBefore += outbox.deliveries[index].counters.lostFrames
+                acknowledged: restored.acknowledged[name] ?? SequenceSet(), ring: restored.ring)
+            peers[index].lostBefore +=
+                outbox.deliveries[index].counters.lostFrames
+                + restored.ring.evictedUnsettledCount
             deliveries.append(delivery)
         }
         outbox = Outbox(ring: restored.ring, deliveries: deliveries, keys: keys)
+        try spool.start(runID: restored.runID, names: peerNames, isThreaded: false)
         node.restart()
-        events["agent restart", default: 0] += 1
     }
 
     /// Everything works again: runs until all is acknowledged.

@@ -77,10 +77,11 @@ struct DeliveryState {
 
     /// Continues what an earlier process of the same run has reached.
     ///
-    /// - Parameter oldest: the oldest frame of the ring; losses before it were counted already.
-    mutating func restore(acknowledged: SequenceSet, oldest: UInt64) {
+    /// - Parameter ring: what it has left; losses before its oldest frame were counted already.
+    mutating func restore(acknowledged: SequenceSet, ring: ResendRing) {
         self.acknowledged = acknowledged
-        evictedEnd = oldest
+        self.acknowledged.formUnion(ring.voids)
+        evictedEnd = ring.oldest
     }
 
     var isStreaming: Bool { phase == .streaming }
@@ -253,6 +254,7 @@ struct DeliveryState {
         var settled = welcome.settled
         settled.remove(from: ring.next)
         acknowledged.formUnion(settled)
+        acknowledged.formUnion(ring.voids)
         plan = SendPlan(
             after: welcome, ring: ring, acknowledged: acknowledged,
             catchUpByteCount: settings.catchUpByteCount)

@@ -90,6 +90,9 @@ final class Outbox {
         return sequence
     }
 
+    /// Makes the next frame a key frame.
+    func requestKey() { mustBeKey = true }
+
     private var isKeyDue: Bool {
         if mustBeKey || framesSinceKey >= keys.frames { return true }
         if deliveries.contains(where: { $0.wantsKey(ring) }) { return true }

@@ -11,7 +11,8 @@ import Wire
 /// One block of memory, used round and round. Frames are evicted from the old end: settled ones (kept
 /// by every aggregator) one at a time, unsettled ones up to the next key frame, because a chain that
 /// has lost a frame cannot be decoded beyond it. Appending allocates nothing in the steady state, and
-/// memory behind the oldest frame goes back to the kernel. Belongs to one thread.
+/// memory behind the oldest frame goes back to the kernel. After a crash some numbers have no frame
+/// (`skip`). Belongs to one thread.
 final class ResendRing {
     /// A frame with the dictionary changes that go before it.
     struct Entry: Equatable {
@@ -34,7 +35,7 @@ final class ResendRing {
     /// Bytes for records. The index of the frames comes on top: 40 bytes a frame.
     let capacity: Int
     private let memory: UnsafeMutableRawBufferPointer
-    /// A circle of entries: sequence `s` is at `s & (index.count - 1)`.
+    /// A circle of entries: the frame of ordinal `o` is at `o & (index.count - 1)`.
     private var index: [Entry] = Array(repeating: ResendRing.unused, count: 1_024)
     private var head = 0
     private var appendedByteCount: UInt64 = 0
@@ -42,6 +43,14 @@ final class ResendRing {
     private var dictionary = DictionarySnapshot()
     /// First byte behind the oldest frame that was not yet given back to the kernel.
     private var releasedTo = 0
+
+    /// Numbers between `oldest` and `next` that have no frame, ascending.
+    private var holes: [SequenceRange] = []
+    /// Numbers below `oldest` that had no frame and no ordinal.
+    private var passedHoleCount: UInt64 = 0
+    /// Numbers that this run may never have given to a frame. They are not declared to anybody: another
+    /// process that knew nothing of them could be using them.
+    private(set) var voids = SequenceSet()
 
     /// The oldest frame that is there; equals `next` when there is none.
     private(set) var oldest: UInt64
@@ -84,21 +93,29 @@ final class ResendRing {
     deinit { munmap(memory.baseAddress, memory.count) }
 
     var isEmpty: Bool { oldest == next }
-    var frameCount: Int { Int(next - oldest) }
+    var frameCount: Int { Int(ordinal(next) &- ordinal(oldest)) }
     /// Bytes of the records that are there.
     var byteCount: Int { isEmpty ? 0 : byteCount(from: oldest) }
 
     /// - Returns: `nil` for a frame that is not there (any more).
     func entry(_ sequence: UInt64) -> Entry? {
-        sequence >= oldest && sequence < next ? index[slot(sequence)] : nil
+        guard sequence >= oldest, sequence < next, hole(at: sequence) == nil else { return nil }
+        return index[slot(sequence)]
+    }
+
+    /// The first number from `sequence` on that has a frame; `next` when there is none.
+    func frame(atOrAfter sequence: UInt64) -> UInt64 {
+        let candidate = min(max(sequence, oldest), next)
+        return hole(at: candidate).map { $0.last + 1 } ?? candidate
     }
 
     /// Bytes of the records from this frame on to the newest.
     func byteCount(from sequence: UInt64) -> Int {
-        entry(max(sequence, oldest)).map { Int(appendedByteCount - $0.position) } ?? 0
+        entry(frame(atOrAfter: sequence)).map { Int(appendedByteCount - $0.position) } ?? 0
     }
 
-    /// The last key frame at or before `sequence`. Cost: linear in the distance.
+    /// The last key frame at or before `sequence` with no number without a frame between. Cost: linear
+    /// in the distance.
     func key(atOrBefore sequence: UInt64) -> UInt64? {
         var candidate = sequence
         while let entry = entry(candidate) {
@@ -110,10 +127,10 @@ final class ResendRing {
 
     /// The first key frame at or after `sequence`. Cost: linear in the distance.
     func key(atOrAfter sequence: UInt64) -> UInt64? {
-        var candidate = max(sequence, oldest)
+        var candidate = frame(atOrAfter: sequence)
         while let entry = entry(candidate) {
             if entry.isKey { return candidate }
-            candidate += 1
+            candidate = frame(atOrAfter: candidate + 1)
         }
         return nil
     }
@@ -138,7 +155,11 @@ final class ResendRing {
         precondition(entry(sequence) != nil, "frame \(sequence) is not in the ring")
         var snapshot = dictionary
         // `dictionary` already holds the changes of the oldest frame.
-        for later in oldest...sequence where later > oldest { apply(later, to: &snapshot) }
+        var later = frame(atOrAfter: oldest + 1)
+        while later <= sequence {
+            apply(later, to: &snapshot)
+            later = frame(atOrAfter: later + 1)
+        }
         return snapshot
     }
 
@@ -180,12 +201,31 @@ final class ResendRing {
         return true
     }
 
+    /// Passes over numbers: the next frame is `sequence`, a key frame that restarts the dictionary.
+    ///
+    /// - Parameter isVoid: those between may never have been given to a frame; else their frames are lost.
+    func skip(to sequence: UInt64, isVoid: Bool) {
+        precondition(sequence > next, "skip from \(next) to \(sequence)")
+        let hole = SequenceRange(next, sequence - 1)
+        if isVoid { voids.insert(hole) }
+        if isEmpty {
+            passedHoleCount &+= hole.count
+            oldest = sequence
+        } else {
+            holes.append(hole)
+        }
+        next = sequence
+    }
+
+    /// Says which numbers an earlier process has passed over.
+    func noteVoids(_ earlier: SequenceSet) { voids.formUnion(earlier) }
+
     /// Drops old chains of which every frame is settled and older than `step`, but never the newest:
     /// they are kept for a while for an aggregator that restarts and has lost everything.
     func evictSettled(before step: Int64) {
         while let first = entry(oldest), first.step < step,
             let end = key(atOrAfter: oldest + 1), end <= settledEnd,
-            let last = entry(end - 1), last.step < step
+            index[Int(truncatingIfNeeded: ordinal(end) &- 1) & (index.count - 1)].step < step
         {
             while oldest < end { evictOldest() }
         }
@@ -220,6 +260,11 @@ final class ResendRing {
         guard let gone = entry(oldest) else { return }
         if oldest >= settledEnd { evictedUnsettledCount += 1 }
         oldest += 1
+        if let hole = holes.first, hole.first == oldest {
+            holes.removeFirst()
+            passedHoleCount &+= hole.count
+            oldest = hole.last + 1
+        }
         if !isEmpty { apply(oldest, to: &dictionary) }
         release(gone)
     }
@@ -256,15 +301,28 @@ final class ResendRing {
         releasedTo = lastPiece * Self.releaseByteCount
     }
 
+    private func hole(at sequence: UInt64) -> SequenceRange? {
+        if holes.isEmpty { return nil }
+        return holes.first { $0.first <= sequence && sequence <= $0.last }
+    }
+
+    /// Frames are counted without the numbers that have none. Not for a number in a hole.
+    private func ordinal(_ sequence: UInt64) -> UInt64 {
+        var ordinal = sequence &- passedHoleCount
+        for hole in holes where hole.first <= sequence { ordinal &-= hole.count }
+        return ordinal
+    }
+
     private func slot(_ sequence: UInt64) -> Int {
-        Int(truncatingIfNeeded: sequence) & (index.count - 1)
+        Int(truncatingIfNeeded: ordinal(sequence)) & (index.count - 1)
     }
 
     private func growIndex() {
         let old = index
         index = Array(repeating: Self.unused, count: old.count * 2)
-        for sequence in oldest..<next {
-            index[slot(sequence)] = old[Int(truncatingIfNeeded: sequence) & (old.count - 1)]
+        for ordinal in ordinal(oldest)..<ordinal(next) {
+            let number = Int(truncatingIfNeeded: ordinal)
+            index[number & (index.count - 1)] = old[number & (old.count - 1)]
         }
     }
 }

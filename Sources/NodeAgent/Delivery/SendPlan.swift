@@ -45,14 +45,16 @@ struct SendPlan {
         open = welcome.chains.map(\.id).suffix(ChainSelection.openMax)
         recordByteCountMax =
             welcome.recordBytes == 0 ? .max : Int(clamping: welcome.recordBytes)
+        var settled = welcome.settled
+        settled.formUnion(ring.voids)
         if ring.oldest > 1 {
             var known = acknowledged
-            known.formUnion(welcome.settled)
+            known.formUnion(settled)
             gaps = known.missing(in: SequenceRange(1, ring.oldest - 1))
         }
         var missing: [SequenceRange] = []
         if !ring.isEmpty {
-            missing = welcome.settled.missing(in: SequenceRange(ring.oldest, ring.next - 1))
+            missing = settled.missing(in: SequenceRange(ring.oldest, ring.next - 1))
         }
         func chain(wanting next: UInt64) -> ChainID? {
             welcome.chains.last { $0.nextSequence == next && $0.id < next }?.id
@@ -178,11 +180,11 @@ struct SendPlan {
     ) -> UInt64? {
         while lane.next < min(lane.end, ring.next) {
             guard let entry = ring.entry(lane.next) else {
-                lose(&lane, before: ring.oldest)
+                lose(&lane, before: ring.frame(atOrAfter: lane.next), ring)
                 continue
             }
             guard isSendable(lane.next, ring) else {
-                lose(&lane, before: ring.key(atOrAfter: lane.next + 1) ?? ring.next)
+                lose(&lane, before: ring.key(atOrAfter: lane.next + 1) ?? ring.next, ring)
                 continue
             }
             if let chain = lane.chain, open.contains(chain), !entry.restartsDictionary {
@@ -198,10 +200,10 @@ struct SendPlan {
             guard let key = ring.key(atOrAfter: lane.next), isSendable(key, ring) else {
                 // The live lane waits for a key frame, which `wantsKey` asks for.
                 if lane.end == .max { return nil }
-                lose(&lane, before: lane.end)
+                lose(&lane, before: lane.end, ring)
                 continue
             }
-            lose(&lane, before: key)
+            lose(&lane, before: key, ring)
         }
         return nil
     }
@@ -237,11 +239,11 @@ struct SendPlan {
         hasSelected = true
     }
 
-    /// Passes over frames that this receiver can never decode.
-    private mutating func lose(_ lane: inout Lane, before sequence: UInt64) {
+    /// Passes over frames that this receiver can never decode, and numbers without one.
+    private mutating func lose(_ lane: inout Lane, before sequence: UInt64, _ ring: ResendRing) {
         let end = min(sequence, lane.end)
         precondition(end > lane.next, "lane at \(lane.next) loses nothing before \(end)")
-        gaps.append(SequenceRange(lane.next, end - 1))
+        gaps += ring.voids.missing(in: SequenceRange(lane.next, end - 1))
         lane.next = end
         lane.chain = nil
     }

@@ -9,6 +9,8 @@ struct AgentState: Equatable, Sendable {
     var ringFramesDropped: Int64 = 0
     var slowFiles: Int64 = 0
     var readsSkipped: Int64 = 0
+    /// Frames that `--spool-dir` could not keep.
+    var spoolFramesDropped: Int64 = 0
 }
 
 /// Samples the agent itself: what it costs and what it lost.
@@ -20,6 +22,7 @@ final class AgentSelfSampler {
         SchemaField(.agentRingFrames), SchemaField(.agentRingDropped),
         SchemaField(.agentSampleTime), SchemaField(.agentOpenFiles), SchemaField(.agentSubjects),
         SchemaField(.agentSlowFiles), SchemaField(.agentReadsSkipped),
+        SchemaField(.agentSpoolDropped),
     ]
 
     let slot: Slot
@@ -63,6 +66,7 @@ final class AgentSelfSampler {
         row[10] = Int64(subjectCount)
         row[11] = state.slowFiles
         row[12] = state.readsSkipped
+        row[13] = state.spoolFramesDropped
     }
 
     private func readCosts() {

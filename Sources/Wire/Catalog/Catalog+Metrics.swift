@@ -450,6 +450,9 @@ extension Catalog {
         Metric(
             .agentReadsSkipped, "agent/reads_skipped", .none, .counter, .agent,
             "Readings of slow kernel files that were left out"),
+        Metric(
+            .agentSpoolDropped, "agent/spool_frames_dropped", .none, .counter, .agent,
+            "Frames that the disk of --spool-dir did not take"),
         // Rates, computed by the aggregator.
         Metric(
             .cpuUsageRate, "cpu/usage_rate", .millicores, .gauge, .nodeAndCgroups,

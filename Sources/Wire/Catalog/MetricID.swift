@@ -155,6 +155,7 @@ public enum MetricID: UInt16, Sendable, CaseIterable {
     case agentSubjects = 259
     case agentSlowFiles = 260
     case agentReadsSkipped = 261
+    case agentSpoolDropped = 262
     // Rates, computed by the aggregator.
     case cpuUsageRate = 300
     case memoryPageFaultsRate = 301

@@ -165,4 +165,54 @@ import Wire
         }
         #expect(ring.frameCount < 25)
     }
+
+    /// Numbers without frames lie between; everything else is as in a ring without them.
+    @Test func numbersThatArePassedOverHaveNoFrameAndCostNothing() throws {
+        let ring = ResendRing(capacity: 4_096)
+        let far: UInt64 = 1 << 40
+        for number in 1...10 {
+            _ = append(ring, [], [1], step: Int64(number), isKey: number % 5 == 1)
+        }
+        ring.skip(to: far, isVoid: true)
+        #expect(ring.frameCount == 10 && ring.next == far)
+        #expect(ring.frame(atOrAfter: 11) == far && ring.byteCount(from: 11) == 0)
+        #expect(ring.key(atOrAfter: 11) == nil && ring.key(atOrBefore: far - 1) == nil)
+        for number in 11...2_000 {
+            #expect(append(ring, [], [2, 2], step: Int64(number), isKey: number % 5 == 1))
+            if number == 1_000 { ring.skip(to: 2 * far, isVoid: false) }
+        }
+        #expect(ring.next == 2 * far + 1_000)
+        #expect(ring.voids.ranges == [SequenceRange(11, far - 1)])
+        #expect(ring.byteCount == 10 + 2 * (ring.frameCount - 10))
+        #expect(ring.key(atOrAfter: far + 984) == far + 985)
+        #expect(ring.key(atOrAfter: far + 989) == 2 * far)
+        ring.settledEnd = ring.next
+        ring.evictSettled(before: 5_000)
+        #expect(try #require(ring.entry(ring.oldest)).step == 1_996)
+    }
+
+    @Test func oldChainsGoAcrossNumbersWithoutFrames() throws {
+        let ring = ResendRing(capacity: 65_536)
+        for number in 1...10 {
+            _ = append(ring, [], [1], step: Int64(number), isKey: number % 5 == 1)
+        }
+        ring.skip(to: 1 << 33, isVoid: true)
+        var subjects: [UInt8] = []
+        DictionarySnapshot.encode(
+            [.schema(0, Schema([SchemaField(.cpuUsage)])), .add(0, 0, Subject(kind: .node))],
+            into: &subjects)
+        for number in 11...1_500 {
+            _ = append(
+                ring, number == 11 ? subjects : [], [1], step: Int64(number), isKey: number == 11)
+        }
+        #expect(ring.dictionary(at: 10).subjectCount == 0)
+        #expect(ring.dictionary(at: (1 << 33) + 1_489).subjectCount == 1)
+        #expect(ring.key(atOrAfter: 7) == 1 << 33)
+        #expect(ring.frameCount == 1_500)
+        ring.settledEnd = ring.next
+        ring.evictSettled(before: 100)
+        #expect(ring.oldest == 1 << 33 && ring.frameCount == 1_490)
+        #expect(Array(ring.records(of: ring.next - 1)) == [1])
+        #expect(try #require(ring.entry(ring.oldest)).step == 11)
+    }
 }
