@@ -31,9 +31,11 @@ final class APIService {
                 Double(admission.refusals))
         }
         let router = api.router()
+        let completeness = Completeness(cluster: api.cluster)
         let route: AccessControl.Route = { request in
             switch router.route(request) {
-            case .handler(let handler): admission.admit(request, handler(request))
+            case .handler(let handler):
+                completeness.describe(admission.admit(request, handler(request)), to: request)
             case .refusal(let response): .now(response)
             }
         }

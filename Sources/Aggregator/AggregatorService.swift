@@ -14,6 +14,7 @@ final class AggregatorService {
     private let reviewer: TokenReviewer?
     /// `nil` where there are no sinks.
     private let sinks: RunningSinks?
+    private let keeper: ModelKeeper
 
     /// Starts everything.
     ///
@@ -30,6 +31,10 @@ final class AggregatorService {
         let names = metadata.directory
         let cluster = Cluster(configuration: configuration.model.model, facts: names)
         self.cluster = cluster
+        let memory = configuration.memory.limit.map { MemoryKeeper($0, cluster: cluster) }
+        var expected: (@Sendable () -> Set<String>)?
+        if configuration.source.access != nil { expected = { Set(names.nodes().map(\.name)) } }
+        keeper = ModelKeeper(cluster, memory: memory, expectedNodes: expected)
         let counters = IngestCounters()
         var answers = AggregatorAPI(
             cluster: cluster, ingest: counters,
@@ -40,6 +45,7 @@ final class AggregatorService {
         sinks = try RunningSinks(
             configuration.sinks, for: answers, dataDirectory: configuration.data.directory)
         sinks?.show(in: &answers)
+        if let memory { answers.ownMetrics.append { memory.write(to: &$0, cluster.gate) } }
         do throws(TransportError) {
             var ingest = configuration.ingest.ingest
             if let policy = configuration.identity.policy, let access = configuration.source.access
@@ -61,6 +67,7 @@ final class AggregatorService {
                 configuration.api, configuration.apiLimits.server,
                 listeningOn: configuration.listen.api, api: answers)
             try sinks?.start()
+            try keeper.start()
             var threads: [SystemThread] = []
             for (number, loop) in loops.enumerated() {
                 threads.append(try SystemThread.start(name: "ingest-\(number)") { loop.run() })
@@ -90,6 +97,9 @@ final class AggregatorService {
             Diagnostics.warning(
                 "agents' frames are taken UNENCRYPTED from other machines (--insecure-ingest)")
         }
+        if let limit = configuration.memory.limit {
+            Diagnostics.info("memory: up to \(limit.byteCount >> 20) MiB (\(limit.origin))")
+        }
         api.warn()
     }
 
@@ -98,6 +108,7 @@ final class AggregatorService {
         ingestLoops[0].post { [listener] in listener.value.stop() }
         for loop in ingestLoops { loop.stop() }
         for thread in ingestThreads { thread.join() }
+        keeper.stop()
         reviewer?.stop()
         sinks?.stop()
         api.stop()

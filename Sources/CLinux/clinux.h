@@ -8,6 +8,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <link.h>
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/auxv.h>
@@ -60,6 +61,9 @@ static inline int hw_release_text(void) {
     }
     return 0;
 }
+
+/// malloc_trim(3): free memory of all arenas goes back to the kernel.
+static inline void hw_malloc_trim(void) { malloc_trim(0); }
 
 /// Standard error as a descriptor-backed stream that Swift 6 can name.
 static inline FILE *hw_stderr(void) { return stderr; }

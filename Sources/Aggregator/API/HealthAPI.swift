@@ -35,6 +35,14 @@ struct HealthAPI: Sendable {
     /// Whether there are rates to answer with: two cycles, the newer one fresh.
     private var hasRates: Bool { isFresh && cluster.rollUps.reportingNodes.count >= 2 }
 
+    /// `ok`, and what is missing nevertheless: no reason to be restarted.
+    private var health: String {
+        guard let counts = cluster.presence.counts, counts.reporting < counts.expected else {
+            return metadata.health
+        }
+        return metadata.health + "\n\(counts.reporting) of \(counts.expected) nodes report"
+    }
+
     private func answer(
         _ request: HTTPRequest, _ check: String, isGood: Bool, name: String
     ) -> HTTPResponse {
@@ -44,6 +52,6 @@ struct HealthAPI: Sendable {
                 .internalServerError,
                 "[-]\(name) failed: reason withheld\n\(check) check failed\n")
         }
-        return .text(.ok, isVerbose ? "[+]\(name) ok\n\(check) check passed\n" : metadata.health)
+        return .text(.ok, isVerbose ? "[+]\(name) ok\n\(check) check passed\n" : health)
     }
 }

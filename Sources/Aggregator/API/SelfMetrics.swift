@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 import Wire
 
@@ -58,6 +57,14 @@ struct SelfMetrics: Sendable {
         let nodes = cluster.nodes.map { ($0.name, $0.statistics) }
         text.single(
             "heapwire_nodes", .gauge, "Nodes whose agent has ever spoken", Double(nodes.count))
+        let counts = cluster.presence.counts ?? cluster.countNodes(expecting: nil).0
+        text.single(
+            "heapwire_nodes_reporting", .gauge, "Nodes with a frame within the last three steps",
+            Double(counts.reporting))
+        text.single(
+            "heapwire_nodes_expected", .gauge,
+            "Nodes that the apiserver tells of; without one, those heard of in the history window",
+            Double(counts.expected))
         text.single(
             "heapwire_nodes_connected", .gauge, "Nodes whose agent is connected",
             Double(cluster.connectedNodeCount))
@@ -73,6 +80,10 @@ struct SelfMetrics: Sendable {
         text.single(
             "heapwire_history_bytes", .gauge, "Memory of the encoded history",
             total { Double($0.historyBytes) })
+        text.single(
+            "heapwire_broken_histories_total", .counter,
+            "Histories dropped because they could not be decoded, a fault of the aggregator's",
+            total { Double($0.counters.brokenHistories) })
         text.single(
             "heapwire_subjects", .gauge, "Nodes, pods, containers and their parts being watched",
             total { Double($0.subjects) })
@@ -96,23 +107,11 @@ struct SelfMetrics: Sendable {
         text.single(
             "process_cpu_seconds_total", .counter, "CPU time used by the aggregator",
             seconds(usage.ru_utime) + seconds(usage.ru_stime))
-        if let pages = Self.residentPages() {
+        if let byteCount = ProcessMemory.residentByteCount() {
             text.single(
                 "process_resident_memory_bytes", .gauge, "Resident memory of the aggregator",
-                Double(pages * Int(getpagesize())))
+                Double(byteCount))
         }
-    }
-
-    /// Second field of /proc/self/statm; `nil` where /proc is not mounted.
-    private static func residentPages() -> Int? {
-        let descriptor = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var buffer = [UInt8](repeating: 0, count: 256)
-        let count = read(descriptor, &buffer, buffer.count)
-        guard count > 0 else { return nil }
-        let fields = buffer[..<count].split(separator: 0x20)
-        return fields.count > 1 ? Int(String(decoding: fields[1], as: UTF8.self)) : nil
     }
 }
 

@@ -198,6 +198,9 @@ struct IngestSession {
     private mutating func admit(
         _ hello: Hello, now: Int64, output: inout [UInt8]
     ) throws(Ending) {
+        if cluster.node(named: hello.nodeName) == nil, let words = cluster.gate.refusalOfNode() {
+            throw .refused(Farewell(.overloaded, words, retryAfterMilliseconds: 30_000))
+        }
         guard let (node, speaker) = cluster.enter(hello, now: now) else {
             let words =
                 "\(cluster.configuration.nodes) nodes are known, the limit; raise --max-nodes"
@@ -218,6 +221,9 @@ struct IngestSession {
     ) throws(Ending) {
         switch type {
         case .frame:
+            if let words = node.refusalOfSubjects() {
+                throw .refused(Farewell(.overloaded, words, retryAfterMilliseconds: 30_000))
+            }
             let header = try wire { () throws(WireError) in
                 try node.receiveFrame(payload, now: now)
             }

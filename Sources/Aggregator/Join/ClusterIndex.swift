@@ -24,11 +24,14 @@ final class ClusterIndex: Sendable {
         /// Namespace, name, and the pods of that name: one, but for the moment of a move.
         var pods: [String: [String: [JoinedPod]]] = [:]
 
+        mutating func remove(_ name: String) {
+            guard let old = byName.removeValue(forKey: name) else { return }
+            for pod in old.pods { remove(pod) }
+            if byHostname[old.hostname] == old.name { byHostname[old.hostname] = nil }
+        }
+
         mutating func put(_ node: JoinedNode) {
-            if let old = byName[node.name] {
-                for pod in old.pods { remove(pod) }
-                if byHostname[old.hostname] == old.name { byHostname[old.hostname] = nil }
-            }
+            remove(node.name)
             byName[node.name] = node
             byHostname[node.hostname] = node.name
             for pod in node.pods {
@@ -98,10 +101,7 @@ final class ClusterIndex: Sendable {
     func node(of pod: JoinedPod) -> JoinedNode? { upToDate { $0.byName[pod.nodeName] } }
 
     /// Steps older than this are an agent's that is silent.
-    var horizon: Int64 {
-        guard let newest = cluster.rollUps.newestCycle else { return .max }
-        return newest &- 3 &* cluster.configuration.resolution
-    }
+    var horizon: Int64 { cluster.horizon }
 
     private func live(_ pods: [JoinedPod]) -> [JoinedPod] {
         let horizon = horizon
@@ -148,7 +148,10 @@ final class ClusterIndex: Sendable {
         }
         guard let old else { return }
         var changed: [JoinedNode] = []
-        for model in cluster.nodes {
+        let models = cluster.nodes
+        var metAgain = 0
+        for model in models {
+            if old[model.name] != nil { metAgain += 1 }
             let names = directory.node(model.name)
             if let known = old[model.name], known.generation == model.layoutGeneration,
                 known.metadataGeneration == names.generation
@@ -158,9 +161,17 @@ final class ClusterIndex: Sendable {
             guard let layout = model.liveLayout() else { continue }
             changed.append(JoinedNode(model, layout, names.view(), names: directory))
         }
+        // Nodes are forgotten when they were silent for the whole window.
+        var forgotten: [String] = []
+        if metAgain < old.count {
+            let names = Set(models.map(\.name))
+            forgotten = old.keys.filter { !names.contains($0) }
+        }
         state.withLock { state in
+            for name in forgotten { state.remove(name) }
             for node in changed { state.put(node) }
-            if changed.contains(where: { old[$0.name] == nil }) || state.nodes.isEmpty {
+            let isOther = changed.contains { old[$0.name] == nil } || !forgotten.isEmpty
+            if isOther || state.nodes.isEmpty {
                 state.nodes = state.byName.values.sorted { $0.name < $1.name }
             } else {
                 let fresh = Dictionary(

@@ -12,6 +12,10 @@ final class Cluster: Sendable {
     private let interner = ModelInterner()
     /// Tells sinks which cycles nodes have closed.
     let cycles = CycleFeed()
+    /// What may be added while memory is short.
+    let gate = MemoryGate()
+    /// Which nodes report.
+    let presence: NodePresence
     private let facts: any PodFactsSource
     private let state = Mutex(State())
 
@@ -36,6 +40,7 @@ final class Cluster: Sendable {
     init(configuration: ModelConfiguration, facts: any PodFactsSource) {
         self.configuration = configuration
         rollUps = RollUps(configuration: configuration)
+        presence = NodePresence(resolution: configuration.resolution)
         self.facts = facts
     }
 
@@ -58,7 +63,8 @@ final class Cluster: Sendable {
                 guard state.nodes.count < configuration.nodes else { return nil }
                 let node = NodeModel(
                     name: name, configuration: configuration, rollUps: rollUps, podNodes: podNodes,
-                    facts: facts, layoutClock: layoutClock, interner: interner, cycles: cycles)
+                    facts: facts, layoutClock: layoutClock, interner: interner, cycles: cycles,
+                    gate: gate)
                 state.nodes[name] = NodeEntry(node: node)
                 state.sorted = nil
             }
@@ -77,6 +83,25 @@ final class Cluster: Sendable {
         _ = node.speaker.compareExchange(
             expected: speaker.number, desired: 0, ordering: .acquiringAndReleasing)
     }
+
+    /// Lets go of a node that nobody speaks for.
+    ///
+    /// - Returns: whether it did: not when an agent has said hello meanwhile.
+    func forget(_ node: NodeModel) -> Bool {
+        let isForgotten = state.withLock { state in
+            guard state.nodes[node.name]?.node === node,
+                node.speaker.load(ordering: .acquiring) == 0
+            else { return false }
+            state.nodes[node.name] = nil
+            state.sorted = nil
+            return true
+        }
+        if isForgotten { layoutClock.tick() }
+        return isForgotten
+    }
+
+    /// Steps older than this are those of a node that is silent.
+    var horizon: Int64 { presence.horizon(newest: rollUps.newestCycle) }
 
     func node(named name: String) -> NodeModel? { state.withLock { $0.nodes[name]?.node } }
 

@@ -99,7 +99,8 @@ struct CycleReplay {
                 let (plan, offset) = part(of: record)
                 plan.advance(
                     table.base + offset, row: row, readTime: readTime,
-                    start: record.subject.startTimeMilliseconds, resolution: resolution)
+                    start: record.subject.startTimeMilliseconds, resolution: resolution,
+                    cores: machine.coreCount)
                 guard isWanted else { continue }
                 sources.append(
                     CycleRows.Source(

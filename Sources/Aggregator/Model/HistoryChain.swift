@@ -18,7 +18,7 @@ final class HistoryChain {
     private let limits: WireLimits
     private let plans: SchemaPlans
     /// `FrameDecoder.serialize`; empty for a decoder that saw nothing yet.
-    private var base: [UInt8] = []
+    var base: [UInt8] = []
     /// Sequence of the frame after the base, the first that is kept.
     private var nextSequence: UInt64
     private var chunks: [HistoryChunk] = []
@@ -126,6 +126,14 @@ final class HistoryChain {
         start = offset
         byteCount -= dropped
         keepBase(decoder)
+    }
+
+    /// Drops everything, and goes on after the newest frame that this decoder saw.
+    func restart(after decoder: FrameDecoder) {
+        chunks = []
+        start = 0
+        byteCount = 0
+        if decoder.header == nil { base = [] } else { keepBase(decoder) }
     }
 
     static func take(

@@ -33,13 +33,14 @@ struct NodeCycle {
     ///
     /// - Parameter isSummed: whether it counts for the roll-ups; rates move on in any case.
     mutating func close(
-        _ cycle: Int64, _ header: FrameHeader, _ chain: OpenChain, resolution: Int64, isSummed: Bool
+        _ cycle: Int64, _ header: FrameHeader, _ chain: OpenChain, resolution: Int64, cores: Int64,
+        isSummed: Bool
     ) {
         if chain.update() || chain.history.number != chainNumber { follow(chain) }
         let podCount = max(1, chain.pods.count)
         withUnsafeTemporaryAllocation(of: PodSums.self, capacity: podCount) { sums in
             sums.initialize(repeating: PodSums())
-            advance(header, chain, resolution: resolution, sums)
+            advance(header, chain, resolution: resolution, cores: cores, sums)
             guard isSummed, counted.insert(cycle / resolution) else { return }
             lookUpNamespaces(chain)
             add(sums, cycle: cycle)
@@ -60,7 +61,7 @@ struct NodeCycle {
     }
 
     private func advance(
-        _ header: FrameHeader, _ chain: OpenChain, resolution: Int64,
+        _ header: FrameHeader, _ chain: OpenChain, resolution: Int64, cores: Int64,
         _ sums: UnsafeMutableBufferPointer<PodSums>
     ) {
         let readTime = header.stepMilliseconds &+ header.readDelayMilliseconds
@@ -73,7 +74,7 @@ struct NodeCycle {
                     let part = readings + Int(live.offset)
                     plans[Int(live.plan)].advance(
                         part, row: row, readTime: readTime, start: live.start,
-                        resolution: resolution)
+                        resolution: resolution, cores: cores)
                     guard live.pod >= 0 else { continue }
                     if live.isPod {
                         plans[Int(live.plan)].add(part, row, to: &sums[Int(live.pod)].own)

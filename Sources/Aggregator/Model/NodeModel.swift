@@ -16,19 +16,28 @@ final class NodeModel: @unchecked Sendable {
     private let cycles: CycleFeed
     /// Number of the connection that speaks for the node, 0 for none.
     let speaker = Atomic<UInt64>(0)
+    /// Frames that came, kept or not; whether any came is seen by whether it grew.
+    let arrivals = Atomic<UInt64>(0)
+    /// Questions that the history was read for.
+    let questions = Atomic<UInt64>(0)
+    /// Milliseconds of history that are kept: less than the configured while memory is short.
+    let shortenedWindow = Atomic<Int64>(.max)
+    /// What may be added while memory is short.
+    let gate: MemoryGate
     private let lock = Lock()
     /// Used under `lock` only.
     private var state: State
 
     /// Where pods that are met for the first time are noted, and those that are forgotten.
-    private let podNodes: PodNodes
+    let podNodes: PodNodes
 
     init(
         name: String, configuration: ModelConfiguration, rollUps: RollUps, podNodes: PodNodes,
         facts: any PodFactsSource, layoutClock: LayoutClock, interner: ModelInterner,
-        cycles: CycleFeed
+        cycles: CycleFeed, gate: MemoryGate
     ) {
         self.name = name
+        self.gate = gate
         self.configuration = configuration
         self.podNodes = podNodes
         self.layoutClock = layoutClock
@@ -63,6 +72,8 @@ final class NodeModel: @unchecked Sendable {
         /// The time, in trim intervals, of the last trim.
         var lastTrim: Int64 = .min
         var trimPhase: Int64 = 0
+        /// Live subjects as of the newest frame that was kept.
+        var subjectCount = 0
 
         /// The chain with the newest frame.
         var live: OpenChain? {
@@ -84,6 +95,8 @@ final class NodeModel: @unchecked Sendable {
         var bytes: UInt64 = 0
         /// Frames that the agent declared lost.
         var gapFrames: UInt64 = 0
+        /// Histories that could not be decoded any more and were dropped.
+        var brokenHistories: UInt64 = 0
     }
 
     // MARK: What the agent sends
@@ -175,9 +188,10 @@ final class NodeModel: @unchecked Sendable {
                 state.select(nil)
                 throw error
             }
-            if !isKept { try keep(header, payload, in: chain, now: now) }
+            if !isKept { keep(header, payload, in: chain, now: now) }
             state.pending.removeAll(keepingCapacity: true)
             chain.nextSequence = header.sequence &+ 1
+            arrivals.wrappingAdd(1, ordering: .relaxed)
             return header
         }
     }
@@ -185,7 +199,7 @@ final class NodeModel: @unchecked Sendable {
     /// Puts a decoded frame, and the changes before it, into the history.
     private func keep(
         _ header: FrameHeader, _ payload: UnsafeRawBufferPointer, in chain: OpenChain, now: Int64
-    ) throws(WireError) {
+    ) {
         let step = header.stepMilliseconds
         for change in state.pending {
             change.payload.withUnsafeBytes {
@@ -197,6 +211,7 @@ final class NodeModel: @unchecked Sendable {
         state.settled.insert(SequenceRange(header.sequence, header.sequence))
         state.counters.frames &+= 1
         state.counters.samples &+= UInt64(chain.decoder.layout.valueCount)
+        state.subjectCount = chain.decoder.layout.subjectCount
         state.counters.bytes &+= UInt64(payload.count)
         let isPlausible = step <= now || step &- now <= configuration.clockTolerance
         if isPlausible, step > newestStep.load(ordering: .relaxed) {
@@ -205,11 +220,13 @@ final class NodeModel: @unchecked Sendable {
         let cycle = configuration.cycle(of: step)
         if cycle == step {
             state.cycle.close(
-                cycle, header, chain, resolution: configuration.resolution, isSummed: isPlausible)
+                cycle, header, chain, resolution: configuration.resolution,
+                cores: state.machine.coreCount, isSummed: isPlausible)
             if isPlausible { cycles.note(cycle, closedBy: self) }
         }
-        let gone = try state.trim(now: step, configuration)
-        podNodes.remove(gone, from: self)
+        // A clock that is far ahead must not make the node's own history look old.
+        let time = isPlausible ? step : now
+        podNodes.remove(state.trim(now: time, window: historyWindow, configuration), from: self)
     }
 
     // MARK: What readers see
@@ -241,15 +258,9 @@ final class NodeModel: @unchecked Sendable {
         lock.withLock { body(state) }
     }
 
-    /// Drops what is older than the window although no frame comes any more.
-    func trim(now: Int64) throws(WireError) {
-        try lock.withLock { () throws(WireError) in
-            for chain in state.chains {
-                try chain.dropFrames(before: now &- configuration.window)
-            }
-            let gone = try state.trim(now: now, configuration)
-            podNodes.remove(gone, from: self)
-        }
+    /// Changes the state under the lock; for the parts of the model in other files.
+    func change<Result>(_ body: (inout State) -> Result) -> Result {
+        lock.withLock { body(&state) }
     }
 }
 
@@ -331,42 +342,5 @@ extension NodeModel.State {
             chain.place(record, in: slot, schema: number)
             return subject.attributes[.podUID]
         }
-    }
-
-    /// Forgets what is older than the window. About once a minute of frames: it looks at every
-    /// subject, and moves the bases of the histories.
-    ///
-    /// - Returns: UIDs of pods of which nothing is left.
-    mutating func trim(
-        now: Int64, _ configuration: ModelConfiguration
-    ) throws(WireError) -> [String] {
-        let interval = configuration.trimInterval
-        let time = (now &+ trimPhase % interval) / interval
-        guard time > lastTrim else { return [] }
-        lastTrim = time
-        let horizon = now &- configuration.window
-        for chain in chains { try chain.dropFrames(before: horizon) }
-        // What could still be added to such a chain would be too old at once.
-        let selected = selected
-        endChains { $0.id != selected && $0.lastStep < horizon }
-        let open = Set(openChains.map(\.history.number))
-        let ended = chains.filter { !open.contains($0.number) && $0.lastStep < horizon }
-        for chain in ended { records.visit { $0.forget(chain: chain.number) } }
-        chains.removeAll { chain in ended.contains { $0 === chain } }
-        var kept = Set<ObjectIdentifier>()
-        for chain in openChains {
-            for record in chain.liveRecords { kept.insert(ObjectIdentifier(record)) }
-        }
-        let gone = records.removeAll { record in
-            record.lastStep < horizon && !kept.contains(ObjectIdentifier(record))
-        }
-        guard !gone.isEmpty else { return [] }
-        let candidates = Set(gone.compactMap { $0.subject[.podUID] })
-        guard !candidates.isEmpty else { return [] }
-        var left = candidates
-        records.visit { record in
-            if let uid = record.subject[.podUID] { left.remove(uid) }
-        }
-        return Array(left)
     }
 }

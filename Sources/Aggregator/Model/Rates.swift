@@ -41,16 +41,20 @@ enum Rates {
     ///   - start: when the subject started, milliseconds since the epoch, 0 if unknown.
     ///   - oldest: the earliest `start` that may stand for a previous reading: about one cycle before
     ///     `now`, lest an old container's first sight shows its lifetime's average.
+    ///   - cores: of the node, 0 if unknown. More CPU than that since the start is a start time that is
+    ///     not true to the millisecond.
     /// - Returns: `nil` when there is nothing to compare with, or the counter fell.
     static func rate(
-        _ metric: MetricID, now: Reading, before: Reading?, start: Int64, oldest: Int64
+        _ metric: MetricID, now: Reading, before: Reading?, start: Int64, oldest: Int64,
+        cores: Int64
     ) -> Double? {
         rate(
-            isCPU: metric == .cpuUsageRate, now: now, before: before, start: start, oldest: oldest)
+            isCPU: metric == .cpuUsageRate, now: now, before: before, start: start,
+            oldest: oldest, cores: cores)
     }
 
     fileprivate static func rate(
-        isCPU: Bool, now: Reading, before: Reading?, start: Int64, oldest: Int64
+        isCPU: Bool, now: Reading, before: Reading?, start: Int64, oldest: Int64, cores: Int64
     ) -> Double? {
         let from: Reading
         if let before {
@@ -65,7 +69,8 @@ enum Rates {
         guard milliseconds > 0, change >= 0, !overflow else { return nil }
         if isCPU {
             // Nanoseconds over milliseconds are millionths of a core; a thousand of them a millicore.
-            return Double(change / milliseconds / 1_000)
+            let millicores = change / milliseconds / 1_000
+            return Double(before == nil && cores > 0 ? min(millicores, cores * 1_000) : millicores)
         }
         return Double(change) * 1_000 / Double(milliseconds)
     }
@@ -121,11 +126,11 @@ enum Rates {
         ///   - part: the subject's part of a `RateTable`.
         ///   - readTime: of the frame, milliseconds since the epoch.
         ///   - start: when the subject started, milliseconds since the epoch, 0 if unknown.
-        ///   - oldest: see `Rates.rate`.
+        ///   - cores: see `Rates.rate`.
         @inline(__always)
         func advance(
             _ part: UnsafeMutablePointer<Int64>, row: UnsafeBufferPointer<Int64>,
-            readTime: Int64, start: Int64, resolution: Int64
+            readTime: Int64, start: Int64, resolution: Int64, cores: Int64
         ) {
             let time = readOffsetColumn < 0 ? readTime : readTime &+ row[readOffsetColumn]
             let count = counters.count
@@ -147,12 +152,13 @@ enum Rates {
                             isCPU: counter.isCPU, now: Reading(time: time, value: value),
                             before: isFirst
                                 ? nil : Reading(time: before, value: part[1 &+ index]),
-                            start: start, oldest: oldest) ?? .nan
+                            start: start, oldest: oldest, cores: cores) ?? .nan
                 }
                 if counter.isCPU {
+                    let nanoseconds = value &- (isFirst ? 0 : part[1 &+ index])
+                    let use = rate.isNaN ? -1 : nanocores(nanoseconds, time &- from)
                     part[2 &+ 2 &* count] =
-                        rate.isNaN
-                        ? -1 : nanocores(value &- (isFirst ? 0 : part[1 &+ index]), time &- from)
+                        isFirst && cores > 0 ? min(use, cores &* 1_000_000_000) : use
                 }
                 part[1 &+ index] = value
                 part[1 &+ count &+ index] = Int64(bitPattern: rate.bitPattern)
@@ -174,4 +180,9 @@ enum Rates {
             }
         }
     }
+}
+
+extension MachineFacts {
+    /// For the bound of first rates: 0 where it is unknown, or more than there are.
+    var coreCount: Int64 { cores < 1 << 16 ? Int64(cores) : 0 }
 }

@@ -16,6 +16,8 @@ struct SeriesReader {
     struct Readings {
         let term: Term
         fileprivate(set) var points: [Point] = []
+        /// Of the node, 0 if unknown.
+        fileprivate var cores: Int64 = 0
     }
 
     struct Point: Equatable {
@@ -34,11 +36,13 @@ struct SeriesReader {
     func read(
         until end: Int64 = .max, _ pick: (NodeModel.State) -> [Term]
     ) throws(WireError) -> [Readings] {
-        let (terms, chains) = node.read { state -> ([Term], [Visit]) in
+        node.questions.wrappingAdd(1, ordering: .relaxed)
+        let (terms, chains, cores) = node.read { state -> ([Term], [Visit], Int64) in
             let terms = pick(state)
-            return (terms, terms.isEmpty ? [] : visits(to: terms, in: state))
+            let chains = terms.isEmpty ? [] : visits(to: terms, in: state)
+            return (terms, chains, state.machine.coreCount)
         }
-        var readings = terms.map { Readings(term: $0) }
+        var readings = terms.map { Readings(term: $0, cores: cores) }
         for visit in chains { try walk(visit, end, into: &readings) }
         return readings
     }
@@ -111,7 +115,7 @@ extension SeriesReader.Readings {
         for point in points {
             let rate = Rates.rate(
                 metric, now: point.reading, before: before, start: start,
-                oldest: point.reading.time &- 2 &* resolution)
+                oldest: point.reading.time &- 2 &* resolution, cores: cores)
             if let rate { found.append((point.cycle, rate)) }
             before = point.reading
         }

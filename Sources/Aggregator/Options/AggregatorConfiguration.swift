@@ -6,6 +6,7 @@ struct AggregatorConfiguration: Sendable {
     let labels: LabelFlags
     let listen: ListenFlags
     let model: ModelFlags
+    let memory: MemoryFlags
     let ingest: IngestFlags
     let identity: AgentIdentityFlags
     let api: APIFlags
@@ -16,6 +17,7 @@ struct AggregatorConfiguration: Sendable {
 
     static let flags: [Flag] =
         SourceFlags.flags + LabelFlags.flags + ListenFlags.flags + ModelFlags.flags
+        + MemoryFlags.flags
         + IngestFlags.flags
         + AgentIdentityFlags.flags
         + APIFlags.flags + APILimitFlags.flags + DataFlags.flags + SinkFlags.flags + [
@@ -39,6 +41,7 @@ struct AggregatorConfiguration: Sendable {
         labels = LabelFlags(&line, hostIDAnnotation: source.options?.hostIDAnnotation)
         listen = ListenFlags(&line)
         model = ModelFlags(&line)
+        memory = MemoryFlags(&line)
         ingest = IngestFlags(
             &line, address: listen.ingest, resolution: model.model.resolution)
         identity = AgentIdentityFlags(

@@ -80,6 +80,33 @@ import Wire
         #expect(reader.metricNames(of: entity).contains("cpu/usage_rate"))
     }
 
+    /// A start time that is wrong by a second must not make a container busier than its machine.
+    @Test func aFirstRateIsNoMoreThanTheMachineHas() throws {
+        let cluster = makeCluster()
+        let agent = SyntheticNode("n1")
+        agent.cores = 4
+        let model = try node(cluster, agent)
+        try agent.add(0, Subject(kind: .node), [.cpuUsage])
+        try model.receive(agent.frame(step: 1_000_000))
+        try agent.add(1, podA, [.memoryUsage])
+        try agent.add(
+            2,
+            Subject(
+                kind: .container, parent: 1, startTimeMilliseconds: 1_009_990,
+                attributes: [.podUID: "uid-a", .containerID: "c1"]), [.cpuUsage])
+        agent.set(2, .cpuUsage, 1_000_000_000)
+        try model.receive(agent.frame(step: 1_010_000))
+        let reader = ModelReader(cluster: cluster, names: Names())
+        let first = [SeriesPoint(cycle: 1_010_000, value: .integer(4_000))]
+        let container = Entity.container(namespace: "default", pod: "web", name: "app")
+        #expect(try reader.series(.cpuUsageRate, of: container) == first)
+        #expect(try reader.series(.cpuUsageRate, of: container, start: 1_010_000) == first)
+        #expect(try reader.series(.cpuUsageRate, of: .namespace("default")) == first)
+        let generation = try #require(model.layoutGeneration)
+        let nanocores = model.withLiveRows(generation) { $0.cpuNanocores(2) }
+        #expect(nanocores == 4_000_000_000)
+    }
+
     @Test func aRestartIsNoNegativeRateAndThePodGoesOn() throws {
         let cluster = makeCluster()
         let agent = SyntheticNode("n1")

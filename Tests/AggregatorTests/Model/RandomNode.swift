@@ -42,6 +42,7 @@ final class RandomNode {
         self.name = name
         random = SeededRandom(seed: seed)
         agent = SyntheticNode(name, run: 1)
+        agent.cores = ReferenceModel.cores
         clock = start
         self.stepLength = stepLength
         self.clockMayStep = clockMayStep
@@ -224,6 +225,7 @@ final class RandomNode {
     private func restartAgent() throws {
         run &+= 1
         agent = SyntheticNode(name, run: run)
+        agent.cores = ReferenceModel.cores
         sequence = 0
         let old = live
         live = []

@@ -61,6 +61,9 @@ final class ReferenceModel {
         let chain: Int
     }
 
+    /// That every node has.
+    static let cores: UInt64 = 2
+
     let resolution: Int64
     private let names: any NameSource
     private var observations: [Identity: [Observation]] = [:]
@@ -115,10 +118,13 @@ final class ReferenceModel {
             }
             let elapsed = now.time - from.time
             guard elapsed > 0, value >= from.value else { continue }
+            guard pair.rate == .cpuUsageRate else {
+                found[pair.rate] = Double(value - from.value) * 1_000 / Double(elapsed)
+                continue
+            }
+            let millicores = Double((value - from.value) / elapsed / 1_000)
             found[pair.rate] =
-                pair.rate == .cpuUsageRate
-                ? Double((value - from.value) / elapsed / 1_000)
-                : Double(value - from.value) * 1_000 / Double(elapsed)
+                before == nil ? min(millicores, Double(Self.cores) * 1_000) : millicores
         }
         return found
     }

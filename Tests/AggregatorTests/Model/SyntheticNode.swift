@@ -20,7 +20,14 @@ final class SyntheticNode {
         runID = [UInt8](repeating: run, count: 16)
     }
 
-    var hello: Hello { Hello(nodeName: name, runID: runID) }
+    /// Of the machine, 0 for unknown.
+    var cores: UInt64 = 0
+
+    var hello: Hello {
+        var hello = Hello(nodeName: name, runID: runID)
+        hello.machine.cores = cores
+        return hello
+    }
 
     func add(_ slot: Slot, _ subject: Subject, _ metrics: [MetricID]) throws {
         let schema = Schema(([.readOffset] + metrics).map { SchemaField($0) })

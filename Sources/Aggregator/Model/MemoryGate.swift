@@ -1,0 +1,68 @@
+import Synchronization
+
+/// What ingest may still add while memory is short. Set by `MemoryKeeper`; the way of a frame asks it
+/// with one atomic load.
+final class MemoryGate: Sendable {
+    enum Level: Int, Comparable, Sendable {
+        case open = 0
+        /// The node with the most subjects may have no more.
+        case narrow = 1
+        /// No node may have more, and no new node comes.
+        case closed = 2
+
+        static func < (a: Level, b: Level) -> Bool { a.rawValue < b.rawValue }
+    }
+
+    private let levelNumber = Atomic<Int>(0)
+    private let state = Mutex(State())
+
+    private struct State {
+        var largest: NodeModel?
+        var words = ""
+        var refusals = Refusals()
+    }
+
+    struct Refusals: Sendable, Equatable {
+        /// Connections of nodes that sent more subjects than they had.
+        var subjects: UInt64 = 0
+        /// Connections of nodes that were not known.
+        var nodes: UInt64 = 0
+    }
+
+    var level: Level { Level(rawValue: levelNumber.load(ordering: .relaxed)) ?? .open }
+
+    /// How short it is, for whoever is refused.
+    var words: String { state.withLock { $0.words } }
+
+    var refusals: Refusals { state.withLock { $0.refusals } }
+
+    /// - Parameter largest: the node that may have no more at `narrow`.
+    func set(_ level: Level, largest: NodeModel?, words: String) {
+        state.withLock { state in
+            state.largest = level == .open ? nil : largest
+            state.words = words
+        }
+        levelNumber.store(level.rawValue, ordering: .releasing)
+    }
+
+    func refusesSubjects(of node: NodeModel) -> Bool {
+        switch level {
+        case .open: false
+        case .narrow: state.withLock { $0.largest === node }
+        case .closed: true
+        }
+    }
+
+    func noteRefusedSubjects(of node: NodeModel) {
+        state.withLock { $0.refusals.subjects &+= 1 }
+    }
+
+    /// Why a node that nobody knows is not taken now; `nil` when it is.
+    func refusalOfNode() -> String? {
+        guard level == .closed else { return nil }
+        return state.withLock { state in
+            state.refusals.nodes &+= 1
+            return "memory is short (\(state.words)): no new node is taken"
+        }
+    }
+}
