@@ -177,7 +177,7 @@ import Wire
     }
 
     @Test func whenClosedNoNewNodeComesAndAllIsTakenAgainLater() throws {
-        var scene = try Scene(nodes: 1, steps: 3)
+        let scene = try Scene(nodes: 1, steps: 3)
         scene.use(985)
         scene.turn()
         scene.use(985)
