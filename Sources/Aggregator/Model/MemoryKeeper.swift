@@ -150,7 +150,8 @@ final class MemoryKeeper: @unchecked Sendable {
         let asked = describeDuration(milliseconds: status.askedWindow)
         diagnostics.warning(
             "memory: history shortened, \(freed >> 20) MiB given back, \(share / 10) % of "
-                + "--memory-limit used; kept: \(asked) of nodes that are asked about, \(unasked) of others")
+                + "--memory-limit used; kept: \(asked) of nodes that are asked about, \(unasked) of others"
+        )
     }
 
     // MARK: Less history

@@ -76,7 +76,9 @@ struct MemoryLimit: Equatable, Sendable {
             for name in names {
                 let text = lines(read("\(folder)/\(name)")).first ?? "max"
                 // "max" is none, and so are the first version's nine exabytes.
-                guard let byteCount = Int(text), byteCount > 0, byteCount < 1 << 60 else { continue }
+                guard let byteCount = Int(text), byteCount > 0, byteCount < 1 << 60 else {
+                    continue
+                }
                 found.append(MemoryLimit(byteCount: byteCount, origin: "\(folder)/\(name)"))
             }
             guard parts.popLast() != nil else { return found }

@@ -33,7 +33,8 @@ extension NodeModel {
         shortenedWindow.store(window, ordering: .relaxed)
         let (gone, freed) = change { state -> ([String], Int) in
             let open = state.openChains.map(\.lastStep)
-            guard let newest = open.max() ?? state.chains.map(\.lastStep).max(), newest != .min else { return ([], 0) }
+            guard let newest = open.max() ?? state.chains.map(\.lastStep).max(), newest != .min
+            else { return ([], 0) }
             let before = state.historyByteCount
             let gone = state.forget(beyond: window, of: newest)
             return (gone, max(0, before - state.historyByteCount))
@@ -62,7 +63,8 @@ extension NodeModel {
         let (count, wanted) = read { state in (state.subjectCount, state.subjectCountAfterPending) }
         guard wanted > count else { return nil }
         gate.noteRefusedSubjects(of: self)
-        return "memory is short (\(gate.words)): node \(name) has \(count) subjects and may have no more; "
+        return
+            "memory is short (\(gate.words)): node \(name) has \(count) subjects and may have no more; "
             + "it sends \(wanted)"
     }
 }
