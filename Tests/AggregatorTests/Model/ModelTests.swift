@@ -103,7 +103,7 @@ import Wire
         #expect(try reader.series(.cpuUsageRate, of: container, start: 1_010_000) == first)
         #expect(try reader.series(.cpuUsageRate, of: .namespace("default")) == first)
         let generation = try #require(model.layoutGeneration)
-        let nanocores = model.withLiveRows(generation) { $0.cpuNanocores(2) }
+        let nanocores = model.withLiveRows(generation) { $0.cpu(2)?.nanocores }
         #expect(nanocores == 4_000_000_000)
     }
 
