@@ -3,6 +3,8 @@ import Wire
 /// The API's server and who may ask it.
 final class APIService {
     let server: HTTPServer
+    /// For Heapster's clients beside TLS; `nil` for none.
+    private let plain: HTTPServer?
     private let flags: APIFlags
     private let address: SocketAddress
     private let access: AccessControl
@@ -12,7 +14,7 @@ final class APIService {
     /// - Throws: `TransportError.cannotListen` with the remedy.
     init(
         _ flags: APIFlags, _ configuration: HTTPServerConfiguration,
-        listeningOn address: SocketAddress, api: AggregatorAPI
+        listeningOn address: SocketAddress, plain plainAddress: SocketAddress?, api: AggregatorAPI
     ) throws(TransportError) {
         self.flags = flags
         self.address = address
@@ -30,21 +32,29 @@ final class APIService {
                 "Requests that were told to wait because too many were in work",
                 Double(admission.refusals))
         }
-        let router = api.router()
         let completeness = Completeness(cluster: api.cluster)
-        let route: AccessControl.Route = { request in
-            switch router.route(request) {
-            case .handler(let handler):
-                completeness.describe(admission.admit(request, handler(request)), to: request)
-            case .refusal(let response): .now(response)
+        func route(_ router: Router) -> AccessControl.Route {
+            { request in
+                switch router.route(request) {
+                case .handler(let handler):
+                    completeness.describe(admission.admit(request, handler(request)), to: request)
+                case .refusal(let response): .now(response)
+                }
             }
         }
-        var configuration = configuration
-        configuration.tls = flags.tls
+        let all = route(api.router())
+        var secured = configuration
+        secured.tls = flags.tls
         server = try HTTPServer(
-            listeningOn: address, remedy: "--port", configuration: configuration,
-            counters: counters
-        ) { request in access.answer(request, route) }
+            listeningOn: address, remedy: "--port", configuration: secured, counters: counters
+        ) { request in access.answer(request, all) }
+        if let plainAddress {
+            plain = try HTTPServer(
+                listeningOn: plainAddress, remedy: "--plain-port", configuration: configuration,
+                counters: counters, handler: route(api.heapsterRouter()))
+        } else {
+            plain = nil
+        }
     }
 
     /// Where clients find it.
@@ -52,6 +62,11 @@ final class APIService {
 
     /// Says aloud what the flags leave open.
     func warn() {
+        if let plain {
+            Diagnostics.warning(
+                "what Heapster answered is served UNENCRYPTED, to EVERYBODY, on "
+                    + "http://\(plain.address) (--plain-port)")
+        }
         if flags.tls == nil, !address.isLoopback {
             Diagnostics.warning(
                 "the API is served UNENCRYPTED to other machines (--insecure-http)")
@@ -64,6 +79,7 @@ final class APIService {
     /// Lets answers in work be sent, for five seconds at most. Call it once.
     func stop() {
         server.shutdown(grace: .seconds(5))
+        plain?.shutdown(grace: .seconds(1))
         access.stop()
     }
 }

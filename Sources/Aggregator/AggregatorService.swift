@@ -65,7 +65,8 @@ final class AggregatorService {
             ingestLoops = loops
             api = try APIService(
                 configuration.api, configuration.apiLimits.server,
-                listeningOn: configuration.listen.api, api: answers)
+                listeningOn: configuration.listen.api, plain: configuration.listen.plain,
+                api: answers)
             try sinks?.start()
             try keeper.start()
             var threads: [SystemThread] = []

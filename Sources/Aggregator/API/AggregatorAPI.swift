@@ -35,8 +35,15 @@ struct AggregatorAPI: Sendable {
         reader = ModelReader(cluster: cluster, names: JoinedNames(index), custom: custom)
     }
 
-    func router() -> Router {
+    /// What Heapster answered, for reading.
+    func heapsterRouter() -> Router {
         var router = Router()
+        registerHeapster(in: &router)
+        HealthAPI(cluster: cluster, metadata: metadata, clock: clock).register(in: &router)
+        return router
+    }
+
+    private func registerHeapster(in router: inout Router) {
         ModelAPI(reader: reader, index: index, pointCountMax: limits.pointCountMax)
             .register(in: &router)
         MetricExportAPI(index: index, custom: custom, options: batchOptions)
@@ -46,6 +53,11 @@ struct AggregatorAPI: Sendable {
             pointCountMax: limits.pointCountMax
         ).register(in: &router)
         HeapsterResourceAPI(index: index, clock: clock).register(in: &router)
+    }
+
+    func router() -> Router {
+        var router = Router()
+        registerHeapster(in: &router)
         ResourceMetricsAPI(index: index, clock: clock).register(in: &router)
         registerPushed(in: &router)
         DiscoveryAPI(index: index, groups: APIGroups(custom: custom)).register(in: &router)

@@ -26,7 +26,7 @@ struct FirstModelAPI: Sendable {
         switch pattern {
         case "": ["metrics/", "stats/", "namespaces/", "nodes/"]
         case "/nodes/{node}": ["freecontainers/", "pods/", "metrics/", "stats/"]
-        case "/namespaces/{namespace}": ["pods/", "metrics/", "stats/"]
+        case "/namespaces/{namespace}": ["pods/", "workloads/", "metrics/", "stats/"]
         case "/namespaces/{namespace}/pods/{pod}": ["containers/", "metrics/", "stats/"]
         default: ["metrics/", "stats/"]
         }

@@ -35,16 +35,30 @@ struct ModelAPI: Sendable {
             }
         }
         for path in EntityPath.all(node: { lists.nodeName($0) }) {
-            list(path.pattern + "/metrics") { reader.metricNames(of: path.entity($0)) }
+            list(path.pattern + "/metrics", isLong: path.isSummed) {
+                reader.metricNames(of: path.entity($0))
+            }
             router.add(.get, path.pattern + "/metrics/{metric...}", group: group) { request in
-                let metric = request.parameter(path.parameterCount)
-                return .now(answer(request, metric: metric, [path.entity(request)]))
+                let series: @Sendable (HTTPRequest) -> HTTPResponse = { request in
+                    answer(
+                        request, metric: request.parameter(path.parameterCount),
+                        [path.entity(request)])
+                }
+                let isKept = Self.isRolledUp(request.parameter(path.parameterCount), path)
+                return path.isSummed && !isKept ? .onWorker(series) : .now(series(request))
             }
         }
         list("/nodes") { _ in lists.nodes() }
         list("/nodes/{node}/freecontainers") { lists.systemContainers(of: $0.parameter(0)) }
         list("/namespaces") { _ in lists.namespaces() }
         list("/namespaces/{namespace}/pods") { lists.pods(in: $0.parameter(0)) }
+        list("/namespaces/{namespace}/workloads") {
+            lists.workloads(in: $0.parameter(0)).map { "\($0.kind)/\($0.name)" }
+        }
+        list("/namespaces/{namespace}/workloads/{kind}") { request in
+            let kind = EntityPath.workloadKind(request.parameter(1))
+            return lists.workloads(in: request.parameter(0)).filter { $0.kind == kind }.map(\.name)
+        }
         list("/namespaces/{namespace}/pods/{pod}/containers") {
             lists.containers(namespace: $0.parameter(0), pod: $0.parameter(1))
         }
@@ -92,6 +106,14 @@ struct ModelAPI: Sendable {
             }
         }
         return .json(SeriesJSON.encode(answers, isList: isList))
+    }
+
+    /// Whether sums of the metric are kept for the namespace.
+    private static func isRolledUp(_ metric: String, _ path: EntityPath) -> Bool {
+        guard path.parameterCount == 1 else { return false }
+        return Catalog.metric(named: currentSpelling(metric)).map {
+            RollUps.metrics.contains($0.id)
+        } ?? false
     }
 
     static func encode(names: [String]) -> [UInt8] {

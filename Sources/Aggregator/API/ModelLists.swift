@@ -16,6 +16,16 @@ struct ModelLists: Sendable {
         return names
     }
 
+    /// Those with a pod that runs now, by kind and name.
+    func workloads(in namespace: String) -> [Workload] {
+        var resolver = WorkloadResolver(index.directory)
+        let found = Set(
+            index.pods(in: namespace).compactMap { pod in
+                pod.metadata.flatMap { resolver.workload(of: $0) }
+            })
+        return found.sorted { ($0.kind, $0.name) < ($1.kind, $1.name) }
+    }
+
     func containers(namespace: String, pod: String) -> [String] {
         index.pod(namespace: namespace, name: pod)?.containers.map(\.name).sorted() ?? []
     }

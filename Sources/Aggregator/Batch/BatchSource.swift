@@ -4,6 +4,8 @@ import Wire
 /// What batches are made from: nodes, names, Heapster's labels.
 final class BatchSource: Sendable {
     let index: ClusterIndex
+    /// What late data is added to.
+    let handed = HandedSums()
     private let custom: CustomMetrics?
     private let options: BatchOptions
     private let missed = Atomic<Int>(0)

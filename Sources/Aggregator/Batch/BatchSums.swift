@@ -1,45 +1,58 @@
 import Wire
 
-/// Sums of a batch's pods over namespaces and the cluster.
-struct BatchSums {
-    /// Heapster's six.
-    static let metrics: [MetricID] = [
-        .cpuUsageRate, .memoryUsage, .cpuRequest, .cpuLimit, .memoryRequest, .memoryLimit,
-    ]
-
-    private var namespaces: [String: [Int64?]] = [:]
+/// Sums of a batch's pods over namespaces, workloads and the cluster.
+struct BatchSums: Sendable {
+    private var namespaces: [String: GroupSum] = [:]
+    private var workloads: [Workload: GroupSum] = [:]
     private(set) var hasAny = false
+
+    /// Groups that there are sums of.
+    var count: Int { namespaces.count + workloads.count }
 
     mutating func add(_ set: borrowing MetricSet) {
         hasAny = true
         guard set.kind == .pod else { return }
-        var name: String?
-        for label in set.labels where label.key == "namespace_name" { name = label.value }
-        guard let name else { return }
-        var row = namespaces[name] ?? [Int64?](repeating: nil, count: Self.metrics.count)
-        for (column, metric) in Self.metrics.enumerated() {
-            for sample in set.values where sample.metric == .catalogue(metric) {
-                guard case .integer(let value) = sample.value else { continue }
-                row[column] = (row[column] ?? 0) &+ value
-            }
+        for label in set.labels where label.key == "namespace_name" {
+            namespaces[label.value, default: GroupSum()].add(set.values)
         }
-        namespaces[name] = row
+        if let workload = set.workload {
+            workloads[workload, default: GroupSum()].add(set.values)
+        }
     }
 
-    func sets(namespaceUID: (String) -> String?) -> [MetricSet] {
+    mutating func add(_ other: BatchSums) {
+        hasAny = hasAny || other.hasAny
+        for (name, sum) in other.namespaces { namespaces[name, default: GroupSum()].add(sum) }
+        for (workload, sum) in other.workloads { workloads[workload, default: GroupSum()].add(sum) }
+    }
+
+    /// Namespaces, then workloads, both in the order of their names, then the cluster.
+    ///
+    /// - Parameter part: leaves out the namespaces and workloads that this has nothing of.
+    func sets(
+        changedBy part: BatchSums? = nil, namespaceUID: (String) -> String?
+    ) -> [MetricSet] {
         var found: [MetricSet] = []
-        var total = [Int64?](repeating: nil, count: Self.metrics.count)
-        for (name, row) in namespaces.sorted(by: { $0.key < $1.key }) {
-            for (column, value) in row.enumerated() {
-                if let value { total[column] = (total[column] ?? 0) &+ value }
-            }
-            found.append(
-                Self.namespace(name, uid: namespaceUID(name), values: Self.samples(row)))
+        var total = GroupSum()
+        for (name, sum) in namespaces.sorted(by: { $0.key < $1.key }) {
+            total.add(sum)
+            if let part, part.namespaces[name] == nil { continue }
+            found.append(Self.namespace(name, uid: namespaceUID(name), values: sum.samples))
         }
-        return found + [Self.cluster(values: Self.samples(total))]
+        let sorted = workloads.sorted {
+            ($0.key.namespace, $0.key.kind, $0.key.name)
+                < ($1.key.namespace, $1.key.kind, $1.key.name)
+        }
+        for (workload, sum) in sorted {
+            if let part, part.workloads[workload] == nil { continue }
+            let uid = namespaceUID(workload.namespace)
+            found.append(Self.workload(workload, namespaceUID: uid, values: sum.samples))
+        }
+        return found + [Self.cluster(values: total.samples)]
     }
 
-    /// A cycle's sums as the model's roll-ups have them: with everything that came late.
+    /// A cycle's sums as the model's roll-ups have them: with everything that came late, but only
+    /// what they keep, and without workloads.
     static func sets(
         at cycle: Int64, of rollUps: RollUps, namespaceUID: (String) -> String?
     ) -> [MetricSet] {
@@ -62,6 +75,17 @@ struct BatchSums {
         return set
     }
 
+    private static func workload(
+        _ workload: Workload, namespaceUID: String?, values: [MetricSample]
+    ) -> MetricSet {
+        var set = namespace(workload.namespace, uid: namespaceUID, values: values)
+        set.kind = .workload
+        set.labels[set.labels.count - 1].value = EntityKind.workload.rawValue
+        set.labels.append(Label(key: "workload_kind", value: workload.kind))
+        set.labels.append(Label(key: "workload_name", value: workload.name))
+        return set
+    }
+
     private static func cluster(values: [MetricSample]) -> MetricSet {
         var set = MetricSet()
         set.kind = .cluster
@@ -71,15 +95,8 @@ struct BatchSums {
     }
 
     private static func samples(_ row: RollUpRow) -> [MetricSample] {
-        metrics.compactMap { metric in
-            RollUps.metrics.firstIndex(of: metric).flatMap { row.value(at: $0) }
-                .map { MetricSample(metric, MetricValue($0, of: metric)) }
-        }
-    }
-
-    private static func samples(_ row: [Int64?]) -> [MetricSample] {
-        zip(metrics, row).compactMap { metric, value in
-            value.map { MetricSample(metric, .integer($0)) }
+        RollUps.metrics.enumerated().compactMap { index, metric in
+            row.value(at: index).map { MetricSample(metric, MetricValue($0, of: metric)) }
         }
     }
 }

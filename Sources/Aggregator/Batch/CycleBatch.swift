@@ -1,7 +1,7 @@
 import Wire
 
 /// A closed cycle as metric sets: the values that its nodes had at its timestamp, however late it is
-/// read. Nodes with their system containers and pods first, then namespaces, then the cluster.
+/// read. Nodes with their system containers and pods first, then namespaces, workloads and the cluster.
 ///
 /// Which nodes are in it is settled when it is made; who closes the cycle later is handed on apart
 /// (`LateBatches`). Each node is read as a copy, so its lock is held for microseconds only.
@@ -43,6 +43,7 @@ struct CycleBatch: Batch {
             }
         }
         guard sums.hasAny else { return }
+        source.handed.setBase(sums, at: timestamp)
         for set in sums.sets(namespaceUID: source.namespaceUID) { try body(set) }
     }
 }

@@ -39,12 +39,19 @@ struct LateBatches {
     ) {
         var builder = source.builder(at: rows.step, withCustom: false)
         builder.build(node, rows)
+        var sums = BatchSums()
+        for set in builder.sets[..<builder.count] { sums.add(set) }
+        source.handed.addLate(sums, at: rows.step)
         body(rows.step, Array(builder.sets[..<builder.count]))
     }
 
-    /// The sums of a cycle as they are now; empty when the model has forgotten it.
+    /// The sums of a cycle as they are now; empty when the model has forgotten it. Of cycles that an
+    /// earlier process handed on only what the roll-ups keep.
     func sums(at cycle: Int64) -> [MetricSet] {
-        BatchSums.sets(
+        if let handed = source.handed.sums(at: cycle) {
+            return handed.all.sets(changedBy: handed.late, namespaceUID: source.namespaceUID)
+        }
+        return BatchSums.sets(
             at: cycle, of: source.cluster.rollUps, namespaceUID: source.namespaceUID)
     }
 }

@@ -10,6 +10,8 @@ struct MetricSet: Sendable, Equatable {
     /// Labels in the order of their keys, `type` among them; empty values are left out by the sinks
     /// that want it so.
     var labels: [Label] = []
+    /// Of a pod: what it belongs to, for the sums. It is in no label of the pod.
+    var workload: Workload?
     /// Metrics without labels of their own, in the order of the catalogue.
     var values: [MetricSample] = []
     /// Metrics of children: filesystems, devices, accelerators.
@@ -24,6 +26,7 @@ struct MetricSet: Sendable, Equatable {
     /// Forgets everything, keeps the memory.
     mutating func removeAll() {
         labels.removeAll(keepingCapacity: true)
+        workload = nil
         values.removeAll(keepingCapacity: true)
         labeledValues.removeAll(keepingCapacity: true)
         scrapeTime = 0

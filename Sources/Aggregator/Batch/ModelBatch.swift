@@ -1,7 +1,7 @@
 import Wire
 
 /// The newest values of the model as metric sets, read from the nodes while it is walked: nodes with
-/// their system containers and pods, then namespaces, then the cluster. Nothing of it is in memory
+/// their system containers and pods, then namespaces, workloads and the cluster. Nothing of it is in memory
 /// but the set that is shown, and sums. What sinks get is a `CycleBatch`.
 struct ModelBatch: Batch {
     let index: ClusterIndex

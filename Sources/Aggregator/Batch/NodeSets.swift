@@ -10,6 +10,7 @@ struct NodeSets {
     private(set) var count = 0
     /// Custom metrics no older than this count as current.
     private let oldestCustom: Int64
+    private var workloads: WorkloadResolver
 
     /// - Parameter timestamp: the cycle, milliseconds since the epoch.
     init(
@@ -19,6 +20,7 @@ struct NodeSets {
         self.custom = custom
         self.options = options
         oldestCustom = timestamp &- 5 * 60_000
+        workloads = WorkloadResolver(index.directory)
     }
 
     init(batch: ModelBatch) {
@@ -110,6 +112,9 @@ struct NodeSets {
         let podLabels = labels.pod(pod, namespaceUID: uid)
         let podPlace = next(.pod)
         sets[podPlace].labels = podLabels
+        if let metadata = pod.metadata {
+            sets[podPlace].workload = workloads.workload(of: metadata)
+        }
         if let own = pod.subject { sets[podPlace].add(own, rows) }
         sets[podPlace].entityCreateTime = pod.metadata?.startTimeMilliseconds ?? 0
         addCustom(to: podPlace, pod, "")

@@ -15,8 +15,8 @@ struct APIServerCheck {
 
     private static let timeouts = HTTPTimeouts(connectSeconds: 5, headSeconds: 10, idleSeconds: 10)
 
-    /// What the source needs, and with a policy the checking of agents.
-    static func permissions(reviewsTokens: Bool) -> [Permission] {
+    /// What the source needs, and the checking of agents and of readers with tokens.
+    static func permissions(reviewsAgents: Bool, reviewsReaders: Bool = false) -> [Permission] {
         var found: [Permission] = []
         for resource in WatchedResource.all {
             let loss: String
@@ -34,11 +34,21 @@ struct APIServerCheck {
                         loss: verb == "list" ? loss : "changes are seen once a minute"))
             }
         }
-        if reviewsTokens {
+        if reviewsAgents || reviewsReaders {
+            let loss =
+                reviewsAgents
+                ? "no agent is believed (--agent-token-review)"
+                : "no reader with a bearer token is answered"
+            found.append(
+                Permission(purpose: TokenReview.purpose, isOptional: false, loss: loss))
+        }
+        if reviewsReaders {
             found.append(
                 Permission(
-                    purpose: TokenReview.purpose, isOptional: false,
-                    loss: "no agent is believed (--agent-token-review)"))
+                    purpose: APIServerClient.Purpose(
+                        verb: "create", group: "authorization.k8s.io",
+                        resource: "subjectaccessreviews"), isOptional: false,
+                    loss: "no reader is answered but those with a certificate of --tls-client-ca"))
         }
         return found
     }

@@ -65,7 +65,9 @@ struct Doctor {
             APIServerCheck(
                 access: access,
                 permissions: APIServerCheck.permissions(
-                    reviewsTokens: configuration.identity.policy != nil)
+                    reviewsAgents: configuration.identity.policy != nil,
+                    reviewsReaders: configuration.api.tls != nil
+                        && !configuration.api.access.isOpen)
             ) { finding in
                 // At once: a step may take seconds.
                 output(finding.description)

@@ -23,6 +23,8 @@ struct JoinedNames: NameSource {
         directory.specifiedContainers(namespace: namespace, pod: pod)
     }
 
+    func pods(of group: Entity) -> [GroupPod] { directory.pods(of: group) }
+
     func values(of entity: Entity) -> [MetricID: Double] {
         switch entity {
         case .cluster, .namespace:

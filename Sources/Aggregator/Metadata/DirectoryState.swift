@@ -284,6 +284,14 @@ struct DirectoryState {
         byNamespace[namespace]?.pods.values.filter { !departedUIDs.contains($0.uid) } ?? []
     }
 
+    /// Also those that went.
+    func allPods(namespace: String) -> [Pod] {
+        guard let newest = byNamespace[namespace]?.pods.values else { return [] }
+        guard !earlier.isEmpty else { return Array(newest) }
+        let prefix = "\(namespace)/"
+        return newest + earlier.filter { $0.key.hasPrefix(prefix) }.flatMap(\.value)
+    }
+
     func livePods() -> [Pod] {
         departedUIDs.isEmpty
             ? Array(byUID.values) : byUID.values.filter { !departedUIDs.contains($0.uid) }

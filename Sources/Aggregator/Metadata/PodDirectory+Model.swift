@@ -36,7 +36,7 @@ extension PodDirectory: NameSource {
             let container = pods(namespace: namespace, name: pod).first?.containers
                 .first { $0.name == name }
             return container.map { ResourceTotals($0).containerValues } ?? [:]
-        case .systemContainer: return [:]
+        case .systemContainer, .workload: return [:]
         }
     }
 

@@ -144,22 +144,12 @@ final class PodDirectory: Sendable {
         state.withLock { $0.totals(namespace: namespace) }
     }
 
-    /// What a pod belongs to: its controller, or the controller's controller for a replica set of a
-    /// deployment and a job of a cron job; `nil` for a pod of its own and for a static pod.
-    func workload(of pod: Pod) -> Workload? {
-        guard let controller = pod.controller, controller.kind != "Node" else { return nil }
-        let outer = state.withLock { $0.owned[controller.uid] }?.controller
-        if let outer {
-            return Workload(kind: outer.kind, namespace: pod.namespace, name: outer.name)
-        }
-        if controller.kind == "ReplicaSet", let hash = pod.labels["pod-template-hash"],
-            controller.name.hasSuffix("-\(hash)"), controller.name.utf8.count > hash.utf8.count + 1
-        {
-            // Only a deployment sets this label, and names its replica sets after it.
-            let name = controller.name.dropLast(hash.count + 1)
-            return Workload(kind: "Deployment", namespace: pod.namespace, name: String(name))
-        }
-        return Workload(kind: controller.kind, namespace: pod.namespace, name: controller.name)
+    /// The pods of a namespace that are there or went within the window, in no order.
+    func allPods(namespace: String) -> [Pod] { state.withLock { $0.allPods(namespace: namespace) } }
+
+    /// Who controls a replica set or a job.
+    func outerController(of uid: ObjectUID) -> OwnerReference? {
+        state.withLock { $0.owned[uid] }?.controller
     }
 
     /// For the aggregator's own metrics.

@@ -9,6 +9,8 @@ enum Entity: Hashable, Sendable {
     case container(namespace: String, pod: String, name: String)
     /// A cgroup outside any pod, a "free container" of Heapster's API.
     case systemContainer(node: String, name: String)
+    /// A deployment, stateful set, daemon set, job, cron job: the sum of its pods.
+    case workload(Workload)
 }
 
 /// A value as it is answered: whole where the metric is whole.
@@ -53,10 +55,13 @@ protocol NameSource: Sendable {
     func specifiedContainers(namespace: String, pod: String) -> [String]
     /// Figures that have no number in the catalogue: `nvidia.com/gpu/request`.
     func namedValues(of entity: Entity) -> [String: Double]
+    /// The pods that a namespace or workload has or had; none of anything else.
+    func pods(of group: Entity) -> [GroupPod]
 }
 
 extension NameSource {
     func namedValues(of entity: Entity) -> [String: Double] { [:] }
+    func pods(of group: Entity) -> [GroupPod] { [] }
 }
 
 struct PodName: Sendable, Hashable {

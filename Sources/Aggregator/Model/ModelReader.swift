@@ -29,7 +29,14 @@ struct ModelReader: Sendable {
         case .cluster:
             found.formUnion(RollUps.metrics.filter { !rollUpPoints($0, nil).isEmpty })
         case .namespace(let namespace):
+            let group = PodGroupReader(entity, reader: self)
             found.formUnion(RollUps.metrics.filter { !rollUpPoints($0, namespace).isEmpty })
+            found.formUnion(group.metrics)
+            return (found.map { Catalog.metric($0).name } + Array(group.names) + customNames(entity))
+                .sorted()
+        case .workload:
+            let group = PodGroupReader(entity, reader: self)
+            return (group.metrics.map { Catalog.metric($0).name } + Array(group.names)).sorted()
         default:
             var own = Set<MetricID>()
             for node in nodes(for: entity) {
@@ -48,9 +55,13 @@ struct ModelReader: Sendable {
                 found.insert(ratio.metric)
             }
         }
-        var all = found.map { Catalog.metric($0).name } + names.namedValues(of: entity).keys
-        if let owner = entity.customOwner, let custom { all += custom.names(of: owner) }
-        return all.sorted()
+        let all = found.map { Catalog.metric($0).name } + names.namedValues(of: entity).keys
+        return (all + customNames(entity)).sorted()
+    }
+
+    private func customNames(_ entity: Entity) -> Set<String> {
+        guard let owner = entity.customOwner, let custom else { return [] }
+        return custom.names(of: owner)
     }
 
     /// A container that is only specified counts as there while its pod is.
@@ -79,7 +90,13 @@ struct ModelReader: Sendable {
                 .filter { $0.cycle >= start && $0.cycle <= end }
                 .map { SeriesPoint(cycle: $0.cycle, value: .float($0.value)) }
         }
-        guard labels.isEmpty, let value = names.namedValues(of: entity)[name] else { return [] }
+        guard labels.isEmpty else { return [] }
+        if entity.isPodGroup {
+            return try PodGroupReader(entity, reader: self)
+                .points(named: name, start: start, end: end)
+                .map { SeriesPoint(cycle: $0.cycle, value: .integer(Int64($0.value))) }
+        }
+        guard let value = names.namedValues(of: entity)[name] else { return [] }
         return try cycles(of: entity, start: start, end: end).map {
             SeriesPoint(cycle: $0, value: .integer(Int64(value)))
         }
@@ -96,6 +113,10 @@ struct ModelReader: Sendable {
             points = rollUpPoints(metric, nil)
         case .namespace(let name) where RollUps.metrics.contains(metric) && labels.isEmpty:
             points = rollUpPoints(metric, name)
+        case .namespace, .workload:
+            guard labels.isEmpty else { return [] }
+            points = try PodGroupReader(entity, reader: self)
+                .points(metric, start: start, end: end)
         default:
             if Catalog.metric(metric).origin == .cluster {
                 guard labels.isEmpty else { return [] }
@@ -141,11 +162,14 @@ struct ModelReader: Sendable {
         }
     }
 
+    /// Who has any of these at a cycle was there then.
+    static let anchors: [MetricID] = [.memoryUsage, .cpuUsage, .networkReceiveBytes]
+
     /// Cycles at which an entity has anything; a container that does not run has its pod's.
     private func cycles(
         of entity: Entity, start: Int64, end: Int64
     ) throws(WireError) -> [Int64] {
-        for anchor in [MetricID.memoryUsage, .cpuUsage, .networkReceiveBytes] {
+        for anchor in Self.anchors {
             let points = try series(anchor, of: entity, start: start, end: end)
             if !points.isEmpty { return points.map(\.cycle) }
         }
@@ -159,7 +183,6 @@ struct ModelReader: Sendable {
     private func subjectPoints(
         _ metric: MetricID, of entity: Entity, labels: [String: String], start: Int64, end: Int64
     ) throws(WireError) -> [(cycle: Int64, value: Double)] {
-        let resolution = cluster.configuration.resolution
         var all: [SourceSeries] = []
         for node in nodes(for: entity) {
             let select = { (state: NodeModel.State) in
@@ -176,13 +199,23 @@ struct ModelReader: Sendable {
                 return sources.flatMap(\.terms)
             }
             var rest = readings[...]
-            for source in sources {
-                let terms = rest.prefix(source.terms.count).map { points(metric, $0) }
-                rest = rest.dropFirst(source.terms.count)
-                all.append(SourceSeries(start: source.start, points: SourceSeries.sum(terms)))
-            }
+            all += series(of: sources, metric, taking: &rest)
         }
         return SourceSeries.combine(all)
+    }
+
+    var resolution: Int64 { cluster.configuration.resolution }
+
+    /// The series of sources whose terms were read, one after the other.
+    func series(
+        of sources: [Family.Source], _ metric: MetricID,
+        taking rest: inout ArraySlice<SeriesReader.Readings>
+    ) -> [SourceSeries] {
+        sources.map { source in
+            let terms = rest.prefix(source.terms.count).map { points(metric, $0) }
+            rest = rest.dropFirst(source.terms.count)
+            return SourceSeries(start: source.start, points: SourceSeries.sum(terms))
+        }
     }
 
     private func points(
@@ -202,7 +235,7 @@ struct ModelReader: Sendable {
 
     private func nodes(for entity: Entity) -> [NodeModel] {
         switch entity {
-        case .cluster, .namespace: return []
+        case .cluster, .namespace, .workload: return []
         case .node(let name), .systemContainer(let name, _):
             return cluster.node(named: name).map { [$0] } ?? []
         case .pod, .container: return cluster.podNodes.nodes(of: podUIDs(of: entity))
@@ -212,7 +245,7 @@ struct ModelReader: Sendable {
     /// Whether a subject is the entity itself.
     func matches(_ subject: SubjectIdentity, _ entity: Entity, _ uids: Set<String>) -> Bool {
         switch entity {
-        case .cluster, .namespace: false
+        case .cluster, .namespace, .workload: false
         case .node: subject.kind == .node
         case .systemContainer(_, let name):
             subject.kind == .systemContainer && subject.name == name
@@ -241,7 +274,15 @@ extension Entity {
         case .pod(let namespace, let name): CustomOwner(namespace: namespace, pod: name)
         case .container(let namespace, let pod, let name):
             CustomOwner(namespace: namespace, pod: pod, container: name)
-        case .node, .systemContainer: nil
+        case .node, .systemContainer, .workload: nil
+        }
+    }
+
+    /// Whether it is the sum of its pods.
+    var isPodGroup: Bool {
+        switch self {
+        case .namespace, .workload: true
+        default: false
         }
     }
 }

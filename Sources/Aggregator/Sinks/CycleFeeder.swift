@@ -212,13 +212,14 @@ final class CycleFeeder: @unchecked Sendable {
         head = cycle
         let nodes = source.cluster.nodes.filter { $0.hasClosed(cycle) }
         for node in nodes { feed.forget(cycle, of: node) }
-        guard !nodes.isEmpty else { return }
+        guard !nodes.isEmpty else { return source.handed.setEmptyBase(at: cycle) }
         noteSummed(cycle)
         sinks.offer(CycleBatch(cycle, of: nodes, from: source, receipt: receipt), waitingUntil: 0)
     }
 
     private func noteSummed(_ cycle: Int64) {
         summed.insert(cycle)
+        source.handed.trim(before: cycle &- source.cluster.configuration.window)
         guard summed.count > 2 * source.cluster.rollUps.cycleCount else { return }
         let oldest = head &- source.cluster.configuration.window
         summed = summed.filter { $0 >= oldest }
@@ -232,6 +233,7 @@ final class CycleFeeder: @unchecked Sendable {
         let first = oldest / resolution * resolution &+ resolution
         guard first <= through else { return }
         let cycles = Array(stride(from: first, through: through, by: Int(resolution)))
+        for cycle in cycles { source.handed.setEmptyBase(at: cycle) }
         for node in source.cluster.nodes {
             feed.addLate(Set(cycles.filter { node.hasClosed($0) }), of: node)
         }

@@ -59,33 +59,8 @@ final class GoldenCluster {
     ) throws -> (response: HTTPResponse, body: [UInt8]) {
         let request = try get(target, fields, method: method)
         Array(text.utf8).withUnsafeBytes { request.append(bodyBytes: $0) }
-        var response: HTTPResponse
-        switch router.route(request) {
-        case .refusal(let refusal): response = refusal
-        case .handler(let handler):
-            switch handler(request) {
-            case .now(let answer): response = answer
-            case .onWorker(let work): response = work(request)
-            case .later: preconditionFailure("no route of these answers later")
-            }
-        }
-        var body: [UInt8] = []
-        switch response.body {
-        case .none: break
-        case .bytes(let bytes): body = bytes
-        case .text(let text):
-            body = Array(
-                UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
-        case .stream(let producer), .slowStream(let producer):
-            var isMore = true
-            while isMore {
-                var piece: [UInt8] = []
-                isMore = producer.produce(into: &piece)
-                body += piece
-            }
-        }
-        response.body = .none
-        return (response, body)
+        let answer = RoutedAnswer(router, request)
+        return (answer.response, answer.body)
     }
 
     // MARK: What the apiserver said

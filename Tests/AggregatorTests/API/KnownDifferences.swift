@@ -70,6 +70,10 @@ enum KnownDifferences {
         "memory/working_set", "network/rx_errors_rate", "network/rx_rate",
         "network/tx_errors_rate", "network/tx_rate",
     ]
+    private static let moreNamespaceSums = moreSums.union([
+        "ephemeral_storage/limit", "ephemeral_storage/request", "ephemeral_storage/usage",
+        "restart_count",
+    ])
     private static let unknownKeys: Set<String> = [
         "namespace:ghost", "namespace:ghost/pod:orphan-1",
         "namespace:ghost/pod:orphan-1/container:lost",
@@ -111,7 +115,7 @@ enum KnownDifferences {
             answered("pods/")),
         summary(
             "/api/v1/model/namespaces/default/metrics", "Sums of more metrics",
-            names(more: moreSums)),
+            names(more: moreNamespaceSums)),
         summary(
             "/api/v1/model/namespaces/ghost/metrics/", "Pods that the apiserver does not know",
             names(missing: ["cpu/usage_rate", "memory/usage"])),

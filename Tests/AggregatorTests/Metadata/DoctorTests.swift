@@ -8,13 +8,16 @@ import Testing
 /// `KubernetesTests.Access`.
 @Suite(.serialized) struct DoctorTests {
     private func examine(
-        _ server: String, token: String = "good", reviewsTokens: Bool = false
+        _ server: String, token: String = "good", reviewsTokens: Bool = false,
+        reviewsReaders: Bool = false
     ) throws -> [Finding] {
         var access = APIServerAccess(server: try HTTPURL(parsing: server))
         access.authorization = .token(token)
         let findings = Mutex<[Finding]>([])
         APIServerCheck(
-            access: access, permissions: APIServerCheck.permissions(reviewsTokens: reviewsTokens)
+            access: access,
+            permissions: APIServerCheck.permissions(
+                reviewsAgents: reviewsTokens, reviewsReaders: reviewsReaders)
         ) { finding in findings.withLock { $0.append(finding) } }.run()
         return findings.withLock { $0 }
     }
@@ -72,6 +75,16 @@ import Testing
                     + "[\"tokenreviews\"], verbs: [\"create\"]}; without it no agent is believed "
                     + "(--agent-token-review)",
             ])
+    }
+
+    @Test func readersOverTLSNeedTwoPermissionsMore() throws {
+        let fake = try FakeAPIServer(.init(denied: ["create subjectaccessreviews"]))
+        let findings = try examine("http://127.0.0.1:\(fake.server.port)", reviewsReaders: true)
+        fake.server.stop()
+        #expect(findings.count == 16)
+        let fault = findings.filter { $0.outcome == .fault }
+        #expect(fault.map(\.subject) == ["create subjectaccessreviews"])
+        #expect(fault[0].words.contains("no reader is answered but those with a certificate"))
     }
 
     @Test func theCommandLineIsTheFirstThing() {

@@ -192,7 +192,7 @@ final class ReferenceModel {
 
     private func matches(_ subject: Identity, _ entity: Entity) -> Bool {
         switch entity {
-        case .cluster, .namespace: return false
+        case .cluster, .namespace, .workload: return false
         case .node(let name): return subject.kind == .node && subject.node == name
         case .systemContainer(let node, let name):
             return subject.kind == .systemContainer && subject.node == node

@@ -54,6 +54,7 @@ import Wire
         static let start: Int64 = 1_767_225_600_000
         let clock = ManualClock()
         let cluster: Cluster
+        let directory = PodDirectory()
         let recorder: Recorder
         let feeder: CycleFeeder
         private var agents: [String: (agent: SyntheticNode, model: NodeModel)] = [:]
@@ -67,7 +68,6 @@ import Wire
             var configuration = ModelConfiguration()
             configuration.resolution = resolution
             self.resolution = resolution
-            let directory = PodDirectory()
             cluster = Cluster(configuration: configuration, facts: directory)
             self.recorder = recorder
             let index = ClusterIndex(cluster: cluster, directory: directory)
@@ -90,6 +90,18 @@ import Wire
                 [.memoryUsage, .cpuUsage])
             agents[name] = (agent, model)
             return (agent, model)
+        }
+
+        /// Tells the directory of the node's pod, one of a stateful set.
+        func name(_ node: String) {
+            var parts = Pod.Parts()
+            (parts.namespace, parts.name, parts.uid) = (
+                "shop", "db-\(node)", ObjectUID("uid-\(node)")
+            )
+            parts.nodeName = node
+            parts.controller = OwnerReference(
+                kind: "StatefulSet", name: "db", uid: ObjectUID("owner"))
+            directory.apply(.pod(Pod(parts)), now: World.start)
         }
 
         /// A frame whose values follow from its time.
@@ -145,6 +157,7 @@ import Wire
         let late = World()
         var held: [[Record]] = []
         for world in [onTime, late] {
+            for node in ["a", "b"] { world.name(node) }
             world.feeder.begin()
             world.feeder.turn()
             for number in 1...12 {

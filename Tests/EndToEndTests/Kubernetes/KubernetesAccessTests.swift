@@ -17,27 +17,11 @@ extension KubernetesTests {
             folder = try TemporaryFolder()
         }
 
-        /// A kubeconfig of two flow mappings.
-        private func kubeconfig(cluster entry: String, user: String) throws -> String {
-            let text = """
-                apiVersion: v1
-                kind: Config
-                current-context: c
-                contexts: [{name: c, context: {cluster: k, user: u}}]
-                clusters: [{name: k, cluster: {server: "\(cluster.url)", \(entry)}}]
-                users: [{name: u, user: {\(user)}}]
-
-                """
-            return try folder.write(text, to: "kubeconfig-\(UUID().uuidString)").path
-        }
-
         private func source(_ kubeconfig: String) -> String {
             "kubernetes:?inClusterConfig=false&auth=\(kubeconfig)"
         }
 
-        private var authority: String {
-            get throws { "certificate-authority-data: \(try cluster.authorityData)" }
-        }
+        private var authority: String { get throws { try cluster.authority } }
 
         private func data(_ file: String) throws -> String {
             try Data(contentsOf: URL(fileURLWithPath: cluster.path(file))).base64EncodedString()
@@ -87,7 +71,7 @@ extension KubernetesTests {
                 ("unchecked", "insecure-skip-tls-verify: true", "token: admintoken"),
             ]
             for (name, entry, user) in variants {
-                let source = source(try kubeconfig(cluster: entry, user: user))
+                let source = source(try cluster.kubeconfig(in: folder, cluster: entry, user: user))
                 let found = try doctor(["--source=\(source)"])
                 #expect(found.status == 0, "\(name): \(found.lines)")
                 #expect(found.lines.allSatisfy { $0.hasPrefix("ok ") }, "\(name): \(found.lines)")
@@ -101,23 +85,7 @@ extension KubernetesTests {
         /// As in a pod: the manifests' account, its token and authority in the usual folder.
         @Test(.enabled(if: geteuid() == 0, "not root: no mount namespace"))
         func theManifestsAccountIsEnoughInACluster() throws {
-            try applyManifest("deploy/aggregator/rbac.yaml")
-            let token = try cluster.token(of: "heapwire-aggregator", namespace: "kube-system")
-            _ = try folder.write(token, to: "token")
-            _ = try folder.write("kube-system", to: "namespace")
-            try FileManager.default.copyItem(
-                atPath: cluster.path("pki/ca.crt"),
-                toPath: folder.url.appendingPathComponent("ca.crt").path)
-            let target = "/run/secrets/kubernetes.io/serviceaccount"
-            let script = """
-                mount -t tmpfs none /run && mkdir -p \(target) && cp token namespace ca.crt \(target) \
-                && exec "$0" "$@"
-                """
-            let wrapper = ["unshare", "-m", "sh", "-c", "cd \(folder.url.path) && \(script)"]
-            let environment = [
-                "KUBERNETES_SERVICE_HOST": "127.0.0.1",
-                "KUBERNETES_SERVICE_PORT": "\(cluster.port)",
-            ]
+            let (wrapper, environment) = try cluster.inPod(of: folder)
             let program = RunningProgram.productsFolder
                 .appendingPathComponent("heapwire-aggregator").path
             // With the checking of agents, as it is deployed.
@@ -136,27 +104,6 @@ extension KubernetesTests {
             try aggregator.wait("heapwire_metadata_pods", try podCount)
             #expect(aggregator.program.output.contains("token of kube-system:heapwire-agent"))
             #expect(!aggregator.program.output.contains("warning"))
-        }
-
-        /// Documents of a manifest, each sent to where its kind lives.
-        private func applyManifest(_ path: String) throws {
-            let rbac = "/apis/rbac.authorization.k8s.io/v1"
-            let targets = [
-                "ServiceAccount": "/api/v1/namespaces/kube-system/serviceaccounts",
-                "ClusterRole": "\(rbac)/clusterroles",
-                "ClusterRoleBinding": "\(rbac)/clusterrolebindings",
-                "Role": "\(rbac)/namespaces/kube-system/roles",
-                "RoleBinding": "\(rbac)/namespaces/kube-system/rolebindings",
-            ]
-            for document in try Repository.text(path).components(separatedBy: "\n---\n") {
-                guard let kind = document.firstMatch(of: /(?m)^kind: (\w+)/)?.output.1,
-                    let target = targets[String(kind)]
-                else { throw RunningProgram.Failure(description: "unexpected: \(document)") }
-                let answer = try cluster.request("POST", target, document, type: "application/yaml")
-                guard [200, 201, 409].contains(answer.status) else {
-                    throw RunningProgram.Failure(description: "\(kind): \(answer)")
-                }
-            }
         }
 
         // MARK: Bad ones
@@ -200,7 +147,8 @@ extension KubernetesTests {
             let certificates = try TestCertificates()
             let other = certificates.folder.appendingPathComponent("other.pem").path
             // While its pod is there, the token is good.
-            let good = source(try kubeconfig(cluster: try authority, user: "token: \(bound)"))
+            let good = source(
+                try cluster.kubeconfig(in: folder, cluster: try authority, user: "token: \(bound)"))
             #expect(try doctor(["--source=\(good)"]).status == 0)
             try cluster.request(
                 "DELETE", "/api/v1/namespaces/default/pods/\(podName)",
@@ -230,7 +178,7 @@ extension KubernetesTests {
             ]
             for (name, step, entry, user, words) in cases {
                 // The apiserver may remember a token's answer for ten seconds.
-                let source = source(try kubeconfig(cluster: entry, user: user))
+                let source = source(try cluster.kubeconfig(in: folder, cluster: entry, user: user))
                 try eventually("\(name) is refused") {
                     try doctor(["--source=\(source)"]).status == 1
                 }
@@ -280,7 +228,8 @@ extension KubernetesTests {
                     let token = try cluster.makeReader(
                         name, rules: Self.rules(without: (resource, verb)))
                     let source = source(
-                        try kubeconfig(cluster: try authority, user: "token: \(token)"))
+                        try cluster.kubeconfig(
+                            in: folder, cluster: try authority, user: "token: \(token)"))
                     // RBAC sees new roles a moment later.
                     let rule =
                         #"{apiGroups: ["\#(group)"], resources: ["\#(resource)"], verbs: ["list", "watch"]}"#

@@ -88,6 +88,8 @@ extension Entity {
             "(pod_container)[ns:\(namespace)/pod:\(pod)/container:\(name)]"
         case .systemContainer(let node, let name):
             "(sys_container)[node:\(node)/container:\(name)]"
+        case .workload(let workload):
+            "(workload)[ns:\(workload.namespace)/\(workload.kind):\(workload.name)]"
         }
     }
 }

@@ -1,0 +1,177 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension KubernetesTests {
+    /// A cluster that lives: pods of real controllers come and go, the apiserver goes and comes back.
+    @Suite(.serialized) struct Life {
+        private static let noCgroups = TestCgroup.unavailable
+        private let cluster: KubernetesCluster
+        private let folder: TemporaryFolder
+
+        init() throws {
+            cluster = try KubernetesCluster.current
+            folder = try TemporaryFolder()
+        }
+
+        private func list(_ url: String) throws -> [String] {
+            try JSONDecoder().decode([String].self, from: Data(try httpGet(url).utf8))
+        }
+
+        private func identifier() -> String {
+            (UUID().uuidString + UUID().uuidString).lowercased()
+                .replacingOccurrences(of: "-", with: "")
+        }
+
+        /// Tells the apiserver what a kubelet would: which containers run under which IDs.
+        private func setStatus(_ pod: String, _ containers: [String: String]) throws {
+            let statuses = containers.sorted { $0.key < $1.key }.map { name, id in
+                #"{"name":"\#(name)","containerID":"containerd://\#(id)","image":"i","imageID":"","ready":true,"restartCount":0,"state":{"running":{"startedAt":"2026-01-01T00:00:00Z"}}}"#
+            }
+            let answer = try cluster.request(
+                "PATCH", "/api/v1/namespaces/life/pods/\(pod)/status",
+                #"{"status":{"phase":"Running","containerStatuses":[\#(statuses.joined(separator: ","))]}}"#,
+                type: "application/strategic-merge-patch+json")
+            guard answer.status == 200 else {
+                throw RunningProgram.Failure(description: "status of \(pod): \(answer)")
+            }
+        }
+
+        /// A pod that a deployment's controllers made, bound to a node; its name and UID.
+        private func makeDeployedPod(node: String) throws -> (name: String, uid: String) {
+            try cluster.makeNamespace("life")
+            try cluster.make(
+                "/apis/apps/v1/namespaces/life/deployments",
+                #"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"spec":{"replicas":1,"selector":{"matchLabels":{"app":"web"}},"template":{"metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"name":"main","image":"i","resources":{"requests":{"cpu":"100m"}}},{"name":"side","image":"i"}]}}}}"#
+            )
+            var pods: [KubernetesCluster.ObjectList.Item] = []
+            try eventually(seconds: 60, "the deployment has a pod") {
+                pods = try cluster.objects("/api/v1/namespaces/life/pods")
+                return pods.count == 1
+            }
+            let pod = pods[0].metadata
+            try cluster.make(
+                "/api/v1/namespaces/life/pods/\(pod.name)/binding",
+                #"{"apiVersion":"v1","kind":"Binding","metadata":{"name":"\#(pod.name)"},"target":{"apiVersion":"v1","kind":"Node","name":"\#(node)"}}"#
+            )
+            return (pod.name, pod.uid)
+        }
+
+        @Test(.enabled(if: noCgroups == nil, "no cgroups of our own here"))
+        func withoutTheApiserverNamesStayAndItsReturnIsNoStorm() throws {
+            let pod = try makeDeployedPod(node: "node-life")
+            let (first, second) = (identifier(), identifier())
+            let sandbox = try TestCgroup("kubepods/burstable/pod\(pod.uid)")
+            let main = try TestCgroup("\(sandbox.path)/\(first)")
+            try main.run("sleep", ["600"])
+            try setStatus(pod.name, ["main": first])
+            let aggregator = try ClusterAggregator(
+                source: try cluster.source(in: folder), in: folder.url)
+            let agent = try RunningProgram(
+                "heapwire-agent",
+                ["--aggregator=127.0.0.1:\(aggregator.ingest)", "--node-name=node-life"],
+                in: folder.url)
+            let model = "\(aggregator.api)/api/v1/model/namespaces/life"
+            try eventually(seconds: 60, "the deployment's pod is in the model") {
+                try list("\(model)/workloads") == ["Deployment/web"]
+                    && (try list("\(model)/workloads/deployment/web/metrics"))
+                        .contains("memory/usage")
+            }
+            // The second is only specified.
+            #expect(try list("\(model)/pods/\(pod.name)/containers") == ["main", "side"])
+            let resources = ["pods", "nodes", "namespaces", "replicasets", "jobs"]
+            func own(_ metric: String, _ resource: String) throws -> Double {
+                try aggregator.own("heapwire_apiserver_\(metric){resource=\"\(resource)\"}") ?? -1
+            }
+            let lists = try resources.map { try own("lists_total", $0) }
+            #expect(lists == [1, 1, 1, 1, 1])
+            let podCount = try aggregator.own("heapwire_metadata_pods")
+
+            try cluster.stopAPIServer()
+            var failures: [Double] = []
+            let began = Date()
+            try eventually(seconds: 120, "every watch fails for the fourth time") {
+                failures = try resources.map { try own("failures_total", $0) }
+                return failures.allSatisfy { $0 >= 4 }
+            }
+            // Pauses of at least a quarter, half and one second between the four.
+            #expect(Date().timeIntervalSince(began) >= 1.75)
+            let patience = Date().timeIntervalSince(began)
+            // 0.25 + 0.5 + … is the fastest that they may come.
+            for count in failures {
+                #expect(count <= 3 + log2(max(1, patience) / 0.25), "\(failures) in \(patience) s")
+            }
+            for resource in resources { #expect(try own("up", resource) == 0) }
+            let health = try httpGet("\(aggregator.api)/healthz")
+            #expect(health.hasPrefix("ok\n"))
+            for resource in resources {
+                #expect(health.contains("\(resource) not updated since 20"), "\(health)")
+            }
+            #expect(try aggregator.own("heapwire_metadata_pods") == podCount)
+            #expect(try list("\(model)/workloads") == ["Deployment/web"])
+            // What starts now goes by its ID.
+            let side = try TestCgroup("\(sandbox.path)/\(second)")
+            try side.run("sleep", ["600"])
+            let nameless = [second, "main", "side"].sorted()
+            try eventually(seconds: 60, "the new container goes by its ID") {
+                try list("\(model)/pods/\(pod.name)/containers") == nameless
+            }
+
+            try cluster.startAPIServer()
+            try setStatus(pod.name, ["main": first, "side": second])
+            try eventually(seconds: 120, "the new container has its name") {
+                try list("\(model)/pods/\(pod.name)/containers") == ["main", "side"]
+            }
+            try eventually(seconds: 120, "all is well again") {
+                try httpGet("\(aggregator.api)/healthz") == "ok"
+            }
+            // A list more at most: where the apiserver had forgotten the version.
+            for (resource, before) in zip(resources, lists) {
+                let now = try own("lists_total", resource)
+                #expect(now - before <= 1, "\(resource): \(now) lists")
+                #expect(try own("up", resource) == 1)
+            }
+            #expect(aggregator.program.output.contains("the apiserver answers again after"))
+            #expect(agent.stop() == 0 && aggregator.program.stop() == 0)
+        }
+
+        @Test func fiveThousandPodsComeAndGo() throws {
+            try cluster.makeNamespace("crowd")
+            let aggregator = try ClusterAggregator(
+                source: try cluster.source(in: folder), in: folder.url)
+            func pods() throws -> Double { try aggregator.own("heapwire_metadata_pods") ?? -1 }
+            func events() throws -> Double {
+                try aggregator.own("heapwire_apiserver_events_total{resource=\"pods\"}") ?? 0
+            }
+            try eventually("the list is there") {
+                try aggregator.own("heapwire_apiserver_lists_total{resource=\"pods\"}") == 1
+            }
+            let (before, eventsBefore) = (try pods(), try events())
+            let body = try folder.write(
+                #"{"apiVersion":"v1","kind":"Pod","metadata":{"generateName":"one-","labels":{"app":"crowd"}},"spec":{"nodeName":"node-crowd","containers":[{"name":"main","image":"i"}]}}"#,
+                to: "crowd.json")
+            // One program, many requests over a few connections.
+            let made = try runProcess(
+                "curl",
+                [
+                    "-sS", "-f", "-Z", "--parallel-max", "8", "--cacert",
+                    cluster.path("pki/ca.crt"),
+                    "-H", "Authorization: Bearer admintoken", "-H",
+                    "Content-Type: application/json", "--data-binary", "@\(body.path)", "-o",
+                    "/dev/null",
+                    "\(cluster.url)/api/v1/namespaces/crowd/pods?fieldManager=c[1-5000]",
+                ])
+            #expect(made.status == 0, "\(made.output.suffix(400))")
+            try eventually(seconds: 120, "5,000 pods are known") { try pods() == before + 5_000 }
+            let answer = try cluster.request(
+                "DELETE", "/api/v1/namespaces/crowd/pods?gracePeriodSeconds=0")
+            #expect(answer.status == 200)
+            try eventually(seconds: 120, "they are gone") { try pods() == before }
+            #expect(try aggregator.own("heapwire_metadata_departed_pods") ?? 0 >= 5_000)
+            // By events alone, and each seen.
+            #expect(try events() - eventsBefore >= 10_000)
+            #expect(try aggregator.own("heapwire_apiserver_lists_total{resource=\"pods\"}") == 1)
+            #expect(aggregator.program.stop() == 0)
+        }
+    }
+}
