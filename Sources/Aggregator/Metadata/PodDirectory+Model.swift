@@ -78,7 +78,7 @@ extension ResourceTotals {
     }
 
     /// Of a container or pod.
-    fileprivate var containerValues: [MetricID: Double] {
+    var containerValues: [MetricID: Double] {
         var values = sums
         values[.ephemeralStorageRequest] = Double(ephemeralStorageRequestBytes)
         values[.ephemeralStorageLimit] = Double(ephemeralStorageLimitBytes)

@@ -49,24 +49,14 @@ extension PodDirectory {
 extension Pod {
     /// Once for each UID that its cgroups may go by.
     fileprivate var groupPods: [GroupPod] {
-        let regular = containers.filter { $0.role == .regular }
-        return [uid, configHash].compactMap { $0?.description }.map { uid in
-            GroupPod(
-                uid: uid, totals: ResourceTotals(self),
-                others: regular.map(\.resources.requests).others)
+        let values = ResourceTotals(self).containerValues
+        var named: [String: Double] = [:]
+        for container in containers where container.role == .regular {
+            for other in container.resources.requests.others {
+                named["\(other.name)/request", default: 0] += Double(other.value)
+            }
         }
-    }
-}
-
-extension [ResourceAmounts] {
-    /// Sums of what is neither processor nor memory nor local storage.
-    var others: [ResourceAmounts.Other] {
-        var sums: [String: Int64] = [:]
-        for amounts in self {
-            for other in amounts.others { sums[other.name, default: 0] &+= other.value }
-        }
-        return sums.sorted { $0.key < $1.key }.map {
-            ResourceAmounts.Other(name: $0.key, value: $0.value)
-        }
+        return [uid, configHash].compactMap { $0?.description }
+            .map { GroupPod(uid: $0, values: values, namedValues: named) }
     }
 }

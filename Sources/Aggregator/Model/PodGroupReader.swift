@@ -4,9 +4,10 @@ import Wire
 struct GroupPod: Sendable {
     /// As its cgroup has it.
     let uid: String
-    let totals: ResourceTotals
-    /// Requests of other resources (`nvidia.com/gpu`).
-    let others: [ResourceAmounts.Other]
+    /// What the apiserver says: requests, limits, restarts.
+    let values: [MetricID: Double]
+    /// What of it has no number in the catalogue: `nvidia.com/gpu/request`.
+    let namedValues: [String: Double]
 }
 
 /// Sums over the pods of a workload, or of a namespace for what the roll-ups do not keep, over the
@@ -65,7 +66,7 @@ struct PodGroupReader {
 
     /// `nvidia.com/gpu/request`, of pods that are or were there.
     var names: Set<String> {
-        Set(byNode.lazy.flatMap(\.pods).flatMap(\.others).map { "\($0.name)/request" })
+        Set(byNode.lazy.flatMap(\.pods).flatMap(\.namedValues.keys))
     }
 
     private static let figures = AdditiveMetrics.all.filter {
@@ -82,7 +83,7 @@ struct PodGroupReader {
     ) throws(WireError) -> [(cycle: Int64, value: Double)] {
         guard AdditiveMetrics.contains(metric) else { return [] }
         if Catalog.metric(metric).origin == .cluster {
-            return try constants(start: start, end: end) { $0.totals[metric] }
+            return try constants(start: start, end: end) { $0.values[metric] }
         }
         var sums: [Int64: Double] = [:]
         for (node, pods) in byNode {
@@ -97,9 +98,7 @@ struct PodGroupReader {
     func points(
         named name: String, start: Int64, end: Int64
     ) throws(WireError) -> [(cycle: Int64, value: Double)] {
-        try constants(start: start, end: end) { pod in
-            pod.others.first { "\($0.name)/request" == name }.map { Double($0.value) }
-        }
+        try constants(start: start, end: end) { $0.namedValues[name] }
     }
 
     /// What the apiserver says of a pod holds at each cycle at which the pod has anything.
@@ -151,22 +150,6 @@ struct PodGroupReader {
         var rest = readings[...]
         return sources.map {
             SourceSeries.combine(reader.series(of: $0, metric, taking: &rest))
-        }
-    }
-}
-
-extension ResourceTotals {
-    /// A figure of the apiserver by its metric.
-    subscript(metric: MetricID) -> Double? {
-        switch metric {
-        case .cpuRequest: Double(cpuRequestMillicores)
-        case .cpuLimit: Double(cpuLimitMillicores)
-        case .memoryRequest: Double(memoryRequestBytes)
-        case .memoryLimit: Double(memoryLimitBytes)
-        case .ephemeralStorageRequest: Double(ephemeralStorageRequestBytes)
-        case .ephemeralStorageLimit: Double(ephemeralStorageLimitBytes)
-        case .restartCount: Double(restartCount)
-        default: nil
         }
     }
 }
