@@ -76,6 +76,7 @@ let package = Package(
         .testTarget(
             name: "AggregatorTests",
             dependencies: ["Aggregator", "Wire", "WireTLS", "TestSupport"],
+            exclude: ["HTTP/tls_server.py"],
             swiftSettings: strict),
         // Both programs in one process, over a link that does everything wrong.
         .testTarget(

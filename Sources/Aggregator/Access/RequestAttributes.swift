@@ -1,7 +1,9 @@
 /// What a request wants to do, as a SubjectAccessReview has it.
 ///
 /// Paths of API groups are resources, by the apiserver's own rules (`RequestInfo` in
-/// k8s.io/apiserver); all else is a path. Segments are decoded one by one, and a slash that was
+/// k8s.io/apiserver); all else is a path. Paths below `/api/` are asked about as `/heapwire/api/…`,
+/// because every cluster lets everybody who is authenticated read `/api/*` (`system:discovery`), which
+/// means the apiserver's own lists. Segments are decoded one by one, and a slash that was
 /// encoded stays so: no segment can pretend to be two.
 struct RequestAttributes: Sendable, Hashable {
     enum Target: Sendable, Hashable {
@@ -40,7 +42,8 @@ struct RequestAttributes: Sendable, Hashable {
             case .other: verb = "unknown"
             }
         } else {
-            target = .path("/" + segments.joined(separator: "/"))
+            let path = "/" + segments.joined(separator: "/")
+            target = .path(path.hasPrefix("/api/") ? "/heapwire\(path)" : path)
             verb = method == .head ? "get" : method.name.description.lowercased()
         }
     }
@@ -88,7 +91,9 @@ struct RequestAttributes: Sendable, Hashable {
         return RequestAttributes(verb: verb, target: .path(root + "*"))
     }
 
-    private static let roots = ["/api/v1/model/", "/api/v1/historical/"]
+    private static let roots = [
+        "/heapwire/api/v1/model/", "/heapwire/api/v1/historical/",
+    ]
 
     /// For messages: `get path "/metrics"`.
     var description: String {

@@ -96,7 +96,7 @@ import WireTLS
     @Test func whoMayHaveAllOfTheModelIsAskedOnce() throws {
         apiserver.rules.withLock { rules in
             rules.users = ["t": #"{"username":"bob"}"#]
-            rules.grants = [[#""path":"/api/v1/model/*""#]]
+            rules.grants = [[#""path":"/heapwire/api/v1/model/*""#]]
         }
         let guarded = try GuardedServer(certificates) { access, _ in
             access.apiserver = try apiserver.access

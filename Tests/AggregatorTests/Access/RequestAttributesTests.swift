@@ -24,9 +24,9 @@ import Wire
         [
             ("GET", "/metrics", "get", .path("/metrics")),
             ("HEAD", "/metrics", "get", .path("/metrics")),
-            ("POST", "/api/v1/push/prometheus", "post", .path("/api/v1/push/prometheus")),
-            ("GET", "/api/v1/model/nodes/", "get", .path("/api/v1/model/nodes")),
-            ("GET", "/api/v1/model/nodes/a%2Fb", "get", .path("/api/v1/model/nodes/a%2Fb")),
+            ("POST", "/api/v1/push/prometheus", "post", .path("/heapwire/api/v1/push/prometheus")),
+            ("GET", "/api/v1/model/nodes/", "get", .path("/heapwire/api/v1/model/nodes")),
+            ("GET", "/api/v1/model/nodes/a%2Fb", "get", .path("/heapwire/api/v1/model/nodes/a%2Fb")),
             ("GET", "/apis", "get", .path("/apis")),
             ("GET", "/apis/metrics.k8s.io/v1beta1", "get", .path("/apis/metrics.k8s.io/v1beta1")),
             ("GET", "/api/v1/nodes", "list", resource("", "v1", "", "nodes")),
@@ -59,7 +59,7 @@ import Wire
             #expect(attributes.verb == verb && attributes.target == target, "\(method) \(path)")
         }
         let wide = RequestAttributes(try get("/api/v1/model/nodes")).wider
-        #expect(wide?.target == .path("/api/v1/model/*"))
+        #expect(wide?.target == .path("/heapwire/api/v1/model/*"))
         #expect(RequestAttributes(try get("/metrics")).wider == nil)
     }
 

@@ -145,4 +145,43 @@ import Wire
         #expect(status.snapshot["pods"]?.failures == 1)
         #expect(names(directory) == ["p1", "p2", "p3"])
     }
+
+    @Test func aCrowdComesAndGoesByEventsAlone() throws {
+        let numbers = 100..<5_100
+        let added = numbers.map { FakeAPIServer.event("ADDED", $0, version: 100 + $0) }
+        let deleted = numbers.map { FakeAPIServer.event("DELETED", $0, version: 6_000 + $0) }
+        // In two watches, as a long change meets an end of a watch.
+        let fake = try FakeAPIServer(
+            .init(watches: [Array(added[..<3_000]), Array(added[3_000...]) + deleted]))
+        let (directory, status, finished) = try run(fake) { directory, status in
+            status.snapshot["pods"]?.events == 10_000
+        }
+        #expect(finished)
+        #expect(names(directory) == ["p1", "p2", "p3"])
+        #expect(directory.counts.departedPods == 5_000)
+        #expect(status.snapshot["pods"]?.lists == 1 && status.snapshot["pods"]?.failures == 0)
+        #expect(fake.podRequests.last?.hasSuffix("resourceVersion=11099") == true)
+    }
+
+    @Test func whileItIsAwayNamesStayAndHealthSaysSinceWhen() throws {
+        let fake = try FakeAPIServer(
+            .init(watches: [[FakeAPIServer.event("ADDED", 4, version: 101), "cut"]]))
+        var health: [String] = []
+        let (directory, status, finished) = try run(fake) { directory, status in
+            let metrics = MetadataMetrics(directory: directory, status: status)
+            if health.isEmpty, directory.counts.pods == 4 {
+                health.append(metrics.health)
+                fake.shared.state.withLock { $0.failures = 3 }
+            }
+            if metrics.health.contains("pods not updated since 20") {
+                if health.count < 2 { health.append(metrics.health) }
+                #expect(directory.counts.pods == 4)
+            }
+            return health.count == 2 && metrics.health == "ok"
+        }
+        #expect(finished, "\(health)")
+        #expect(health.last?.hasPrefix("ok\npods not updated since 20") == true, "\(health)")
+        #expect(status.snapshot["pods"]?.lists == 1)
+        #expect(names(directory) == ["p1", "p2", "p3", "p4"])
+    }
 }

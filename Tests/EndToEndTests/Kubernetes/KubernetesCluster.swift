@@ -215,7 +215,8 @@ final class KubernetesCluster: Sendable {
     /// Ends the apiserver; etcd keeps everything.
     func stopAPIServer() throws {
         let pid = try pid("apiserver")
-        kill(pid, SIGTERM)
+        // At once: asked to end it waits a minute for watches.
+        kill(pid, SIGKILL)
         for _ in 0..<600 {
             // Nobody may be there to take a finished process's status.
             let stat = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)

@@ -154,7 +154,7 @@ extension KubernetesTests {
             let made = try runProcess(
                 "curl",
                 [
-                    "-sS", "-f", "-Z", "--parallel-max", "8", "--cacert",
+                    "-sS", "-Z", "--parallel-max", "8", "--cacert",
                     cluster.path("pki/ca.crt"),
                     "-H", "Authorization: Bearer admintoken", "-H",
                     "Content-Type: application/json", "--data-binary", "@\(body.path)", "-o",
@@ -162,14 +162,19 @@ extension KubernetesTests {
                     "\(cluster.url)/api/v1/namespaces/crowd/pods?fieldManager=c[1-5000]",
                 ])
             #expect(made.status == 0, "\(made.output.suffix(400))")
-            try eventually(seconds: 120, "5,000 pods are known") { try pods() == before + 5_000 }
+            // Names are drawn by chance, five letters each: a few may have been drawn twice.
+            let there = try cluster.objects("/api/v1/namespaces/crowd/pods").count
+            #expect(there > 4_980 && there <= 5_000)
+            try eventually(seconds: 120, "they are known") {
+                try pods() == before + Double(there)
+            }
             let answer = try cluster.request(
                 "DELETE", "/api/v1/namespaces/crowd/pods?gracePeriodSeconds=0")
             #expect(answer.status == 200)
             try eventually(seconds: 120, "they are gone") { try pods() == before }
-            #expect(try aggregator.own("heapwire_metadata_departed_pods") ?? 0 >= 5_000)
+            #expect(try aggregator.own("heapwire_metadata_departed_pods") ?? 0 >= Double(there))
             // By events alone, and each seen.
-            #expect(try events() - eventsBefore >= 10_000)
+            #expect(try events() - eventsBefore >= Double(2 * there))
             #expect(try aggregator.own("heapwire_apiserver_lists_total{resource=\"pods\"}") == 1)
             #expect(aggregator.program.stop() == 0)
         }

@@ -135,7 +135,7 @@ extension KubernetesTests {
                 )
             }
             let nodes = "/api/v1/model/nodes/"
-            let rules = #"[{"nonResourceURLs":["/api/v1/*"],"verbs":["get"]}]"#
+            let rules = #"[{"nonResourceURLs":["/heapwire/api/v1/*"],"verbs":["get"]}]"#
             let reader = try cluster.makeReader(
                 "model-\(UUID().uuidString.lowercased())", rules: rules)
             let stranger = try cluster.makeReader(

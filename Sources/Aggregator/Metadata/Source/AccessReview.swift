@@ -8,36 +8,21 @@ enum AccessReview {
         verb: "create", group: "authorization.k8s.io", resource: "selfsubjectaccessreviews")
 
     static func request(_ wanted: APIServerClient.Purpose) -> HTTPClientRequest {
-        var json = JSONWriter()
-        json.beginObject()
-        json.key("apiVersion")
-        json.string("authorization.k8s.io/v1")
-        json.key("kind")
-        json.string("SelfSubjectAccessReview")
-        json.key("spec")
-        json.beginObject()
-        json.key("resourceAttributes")
-        json.beginObject()
-        json.key("verb")
-        json.string(wanted.verb)
-        json.key("group")
-        json.string(wanted.group)
-        json.key("resource")
-        json.string(wanted.resource)
-        if !wanted.namespace.isEmpty {
-            json.key("namespace")
-            json.string(wanted.namespace)
+        .review(path, version: "authorization.k8s.io/v1", kind: "SelfSubjectAccessReview") { json in
+            json.key("resourceAttributes")
+            json.beginObject()
+            json.key("verb")
+            json.string(wanted.verb)
+            json.key("group")
+            json.string(wanted.group)
+            json.key("resource")
+            json.string(wanted.resource)
+            if !wanted.namespace.isEmpty {
+                json.key("namespace")
+                json.string(wanted.namespace)
+            }
+            json.endObject()
         }
-        json.endObject()
-        json.endObject()
-        json.endObject()
-        var request = HTTPClientRequest(.post, path)
-        request.fields = [
-            .init(name: "Content-Type", value: "application/json"),
-            .init(name: "Accept", value: "application/json"),
-        ]
-        request.body = json.bytes
-        return request
     }
 
     /// `status.allowed`; false where it is not said.

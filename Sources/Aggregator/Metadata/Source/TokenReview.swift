@@ -26,29 +26,14 @@ enum TokenReview {
     }
 
     static func request(token: String, audience: String) -> HTTPClientRequest {
-        var json = JSONWriter()
-        json.beginObject()
-        json.key("apiVersion")
-        json.string("authentication.k8s.io/v1")
-        json.key("kind")
-        json.string("TokenReview")
-        json.key("spec")
-        json.beginObject()
-        json.key("token")
-        json.string(token)
-        json.key("audiences")
-        json.beginArray()
-        json.string(audience)
-        json.endArray()
-        json.endObject()
-        json.endObject()
-        var request = HTTPClientRequest(.post, path)
-        request.fields = [
-            .init(name: "Content-Type", value: "application/json"),
-            .init(name: "Accept", value: "application/json"),
-        ]
-        request.body = json.bytes
-        return request
+        .review(path, version: "authentication.k8s.io/v1", kind: "TokenReview") { json in
+            json.key("token")
+            json.string(token)
+            json.key("audiences")
+            json.beginArray()
+            json.string(audience)
+            json.endArray()
+        }
     }
 
     private struct Status {
