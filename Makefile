@@ -58,6 +58,11 @@ test-hpa: deps ## kubectl top and autoscalers through a real apiserver (root; KU
 	$(SWIFT) build --product heapwire-aggregator
 	@scripts/test-hpa
 
+test-crash: deps ## kill -9 of the aggregator at KILLS= (1000) random moments under a fleet
+	$(SWIFT) build -c $(CONFIGURATION) --product heapwire-aggregator
+	$(SWIFT) build -c $(CONFIGURATION) --product heapwire-fleet
+	@BIN=$$($(SWIFT) build -c $(CONFIGURATION) --show-bin-path) scripts/test-crash $(or $(KILLS),1000)
+
 bench-agent: deps ## the agent's cost beside a C floor, 220 containers (root)
 	$(SWIFT) build -c release --product heapwire-agent
 	$(SWIFT) build -c release --product heapwire-aggregator

@@ -15,22 +15,35 @@ final class AggregatorService {
     /// `nil` where there are no sinks.
     private let sinks: RunningSinks?
     private let keeper: ModelKeeper
+    /// `nil` without `--data-dir`, as is `log`.
+    private let folder: DataFolder?
+    private let log: DurableLog?
 
     /// Starts everything.
     ///
     /// - Throws: what the user can mend: a busy port, an unreadable file.
     init(_ configuration: AggregatorConfiguration) throws(UsageError) {
         self.configuration = configuration
+        let names = PodDirectory(window: configuration.model.model.window)
+        let cluster = Cluster(configuration: configuration.model.model, facts: names)
+        self.cluster = cluster
+        folder = try configuration.data.directory.map { (path) throws(UsageError) in
+            try DataFolder(path)
+        }
+        // Before names change, agents speak and sinks look for closed cycles.
+        log = try folder.map { (folder) throws(UsageError) in
+            try DurableLog(
+                folder: "\(folder.path)/log", configuration: configuration.log.log,
+                cluster: cluster, directory: names,
+                threadCount: max(2, configuration.ingest.threads))
+        }
         do {
             metadata = try MetadataService(
                 podsFile: configuration.source.podsFile, access: configuration.source.access,
-                window: configuration.model.model.window)
+                directory: names)
         } catch {
             throw UsageError(problems: ["\(error)"])
         }
-        let names = metadata.directory
-        let cluster = Cluster(configuration: configuration.model.model, facts: names)
-        self.cluster = cluster
         let memory = configuration.memory.limit.map { MemoryKeeper($0, cluster: cluster) }
         var expected: (@Sendable () -> Set<String>)?
         if configuration.source.access != nil { expected = { Set(names.nodes().map(\.name)) } }
@@ -42,6 +55,7 @@ final class AggregatorService {
                 directory: metadata.directory, status: metadata.source?.status),
             limits: configuration.apiLimits.limits)
         answers.batchOptions = configuration.labels.options
+        log?.show(in: &answers)
         sinks = try RunningSinks(
             configuration.sinks, for: answers, dataDirectory: configuration.data.directory)
         sinks?.show(in: &answers)
@@ -59,6 +73,7 @@ final class AggregatorService {
             let agents = try AgentListener(
                 configuration.listen.ingest, loops: loops, cluster: cluster,
                 configuration: ingest, counters: counters)
+            if let log { agents.follow(log.committer) }
             try agents.start()
             ingestAddress = agents.address
             listener = LoopConfined(agents, to: loops[0])
@@ -114,5 +129,7 @@ final class AggregatorService {
         sinks?.stop()
         api.stop()
         metadata.stop()
+        // Nothing is appended any more; what was is kept for the next start.
+        log?.stop()
     }
 }

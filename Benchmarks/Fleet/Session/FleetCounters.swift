@@ -13,6 +13,8 @@ struct FleetCounters: Sendable {
     var bytesSent: UInt64 = 0
     /// Frames that were not sent because the log no longer had them.
     var framesLost: UInt64 = 0
+    /// Frames that were acknowledged and that a later welcome does not name.
+    var framesForgotten: UInt64 = 0
     var chainsBegun: UInt64 = 0
     /// Steps that this process was too late for: then it is the fleet that is at its limit.
     var stepsSkipped: UInt64 = 0
@@ -30,6 +32,7 @@ struct FleetCounters: Sendable {
         samplesAcknowledged += other.samplesAcknowledged
         bytesSent += other.bytesSent
         framesLost += other.framesLost
+        framesForgotten += other.framesForgotten
         chainsBegun += other.chainsBegun
         stepsSkipped += other.stepsSkipped
         latency.merge(other.latency)

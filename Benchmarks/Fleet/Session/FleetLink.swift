@@ -26,6 +26,8 @@ final class FleetLink: StreamConnectionDelegate {
     /// Called when a frame was acknowledged.
     var onAcknowledged: (() -> Void)?
     private(set) var acknowledged: UInt64 = 0
+    /// What the aggregator has said is kept.
+    private var promised = SequenceSet()
     private(set) var resolutionMilliseconds: Int64 = 0
     private let address: SocketAddress
     private let loop: EventLoop
@@ -46,6 +48,7 @@ final class FleetLink: StreamConnectionDelegate {
     /// A chain that began this many frames ago is still followed from its beginning by a node that
     /// comes new; for an older one it is cheaper to begin another.
     private static let followedFrames: UInt64 = 30
+    private static let settledRangesMax = 256
     private static let changesPerRecord = 1_000
 
     init(
@@ -229,6 +232,12 @@ final class FleetLink: StreamConnectionDelegate {
     private func follow(_ welcome: Welcome) {
         resolutionMilliseconds = Int64(clamping: welcome.resolutionMilliseconds)
         selected = nil
+        for range in welcome.settled.ranges { promised.insert(range) }
+        // Numbers that only the promise has; a welcome names at most so many ranges.
+        if welcome.settled.ranges.count < Self.settledRangesMax {
+            box.counters.framesForgotten += promised.count - welcome.settled.count
+        }
+        promised = welcome.settled
         if let open = welcome.chains.first(where: { $0.id == log.chain }) {
             nextSequence = open.nextSequence
         } else if log.newest == 0 || log.newest - log.chain < Self.followedFrames {
@@ -256,6 +265,7 @@ final class FleetLink: StreamConnectionDelegate {
             sequence += 1
         }
         acknowledged = max(acknowledged, range.last)
+        promised.insert(range)
         onAcknowledged?()
     }
 

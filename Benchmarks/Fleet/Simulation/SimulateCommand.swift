@@ -198,6 +198,7 @@ final class SimulateCommand {
             ("connects", "\(counters.connects)"), ("disconnects", "\(counters.disconnects)"),
             ("chains_begun", "\(counters.chainsBegun)"),
             ("frames_lost", "\(counters.framesLost)"),
+            ("frames_forgotten", "\(counters.framesForgotten)"),
             ("steps_skipped", "\(counters.stepsSkipped)"),
             ("fleet_cores", number(result.fleetCPU / seconds, 3)),
         ]

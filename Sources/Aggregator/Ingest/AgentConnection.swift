@@ -8,6 +8,7 @@ final class AgentConnection: StreamConnectionDelegate {
     private let configuration: IngestConfiguration
     private let counters: IngestCounters
     private let inputByteCountMax: Int
+    private let waiters: CommitWaiters
     private var session: IngestSession
     private var connection: StreamConnection?
     private var deadline: TimerID?
@@ -18,7 +19,7 @@ final class AgentConnection: StreamConnectionDelegate {
 
     init(
         _ socket: SocketStream, loop: EventLoop, session: IngestSession, inputByteCountMax: Int,
-        configuration: IngestConfiguration, counters: IngestCounters
+        configuration: IngestConfiguration, counters: IngestCounters, waiters: CommitWaiters
     ) {
         self.socket = socket
         self.loop = loop
@@ -26,6 +27,7 @@ final class AgentConnection: StreamConnectionDelegate {
         self.inputByteCountMax = inputByteCountMax
         self.configuration = configuration
         self.counters = counters
+        self.waiters = waiters
     }
 
     /// On the loop's thread.
@@ -84,8 +86,24 @@ final class AgentConnection: StreamConnectionDelegate {
                     deadline, afterNanoseconds: configuration.silenceMilliseconds &* 1_000_000)
             }
         }
-        if session.isEnded { finish(connection) }
+        if session.isEnded {
+            finish(connection)
+        } else if session.isWaiting {
+            waiters.add(self)
+        }
     }
+
+    /// The log has more than before.
+    func committed() {
+        guard let connection, !session.isEnded else { return }
+        output.removeAll(keepingCapacity: true)
+        session.flush(into: &output)
+        send(output, on: connection)
+        if session.isWaiting { waiters.add(self) }
+    }
+
+    /// It is in `waiters`; kept by them.
+    var isWaiter = false
 
     /// Asks on other threads; nothing more is read meanwhile.
     private func review(_ hello: Hello, on connection: StreamConnection) {

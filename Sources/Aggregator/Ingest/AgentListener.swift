@@ -22,6 +22,8 @@ struct IngestConfiguration: Sendable {
 final class AgentListener {
     private let listener: TCPListener
     private let loops: [EventLoop]
+    /// By loop.
+    private let waiters: [LoopConfined<CommitWaiters>]
     private let cluster: Cluster
     private let configuration: IngestConfiguration
     private let counters: IngestCounters
@@ -37,6 +39,7 @@ final class AgentListener {
         precondition(!loops.isEmpty)
         listener = try TCPListener(address, remedy: "--ingest-port")
         self.loops = loops
+        waiters = loops.map { LoopConfined(CommitWaiters(loop: $0), to: $0) }
         self.cluster = cluster
         self.configuration = configuration
         self.counters = counters
@@ -51,6 +54,13 @@ final class AgentListener {
 
     func stop() { listener.stop() }
 
+    /// Lets agents be told what the log has, each time that is more. Before the loops run.
+    func follow(_ committer: LogCommitter) {
+        for (loop, waiters) in zip(loops, waiters) {
+            committer.observe { loop.post { waiters.value.serve() } }
+        }
+    }
+
     private func take(_ socket: AcceptedSocket) {
         guard counters.openConnections < configuration.connections else {
             counters.rejected(.overloaded)
@@ -61,7 +71,7 @@ final class AgentListener {
             return
         }
         counters.connectionOpened()
-        let loop = loops[nextLoop]
+        let (loop, waiters) = (loops[nextLoop], waiters[nextLoop])
         nextLoop = (nextLoop + 1) % loops.count
         let session = IngestSession(
             cluster: cluster, authentication: configuration.authentication, counters: counters)
@@ -72,7 +82,8 @@ final class AgentListener {
         loop.post {
             AgentConnection(
                 SocketStream(accepted: socket), loop: loop, session: connection.value,
-                inputByteCountMax: limit, configuration: configuration, counters: counters
+                inputByteCountMax: limit, configuration: configuration, counters: counters,
+                waiters: waiters.value
             ).start()
         }
     }

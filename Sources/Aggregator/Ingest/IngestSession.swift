@@ -27,6 +27,8 @@ struct IngestSession {
     private let cluster: Cluster
     private let authentication: AgentAuthentication
     private let counters: IngestCounters
+    /// What must have a frame before it is acknowledged; `nil`: the model.
+    private let log: LogWriter?
     private var phase = Phase.preface
     /// The common name in the client's certificate, which was checked; set before the first byte.
     var certificateName: String?
@@ -42,6 +44,7 @@ struct IngestSession {
         self.cluster = cluster
         self.authentication = authentication
         self.counters = counters
+        log = cluster.log
     }
 
     var isEnded: Bool {
@@ -65,7 +68,8 @@ struct IngestSession {
         guard case .review(let hello) = phase else { return }
         do throws(Ending) {
             if case .refused(let farewell) = verdict { throw .refused(farewell) }
-            try admit(hello, now: now, output: &output)
+            try admit(hello, now: now)
+            flush(into: &output)
         } catch {
             refuse(Farewell(error), output: &output)
         }
@@ -91,14 +95,15 @@ struct IngestSession {
         } catch {
             refuse(Farewell(error), output: &output)
         }
-        flushAck(into: &output)
+        flush(into: &output)
         return isEnded ? bytes.count : consumed
     }
 
     /// Ends the conversation from this side.
     mutating func end(_ farewell: Farewell, output: inout [UInt8]) {
         guard !isEnded else { return }
-        flushAck(into: &output)
+        flush(into: &output)
+        waiting.removeAll()
         leave()
         let type: RecordType = farewell.code == .shutdown ? .goodbye : .reject
         Record(type: type, payload: farewell.encode()).encode(into: &output)
@@ -191,13 +196,11 @@ struct IngestSession {
                 return
             }
         }
-        try admit(hello, now: now, output: &output)
+        try admit(hello, now: now)
     }
 
     /// The hello is believed.
-    private mutating func admit(
-        _ hello: Hello, now: Int64, output: inout [UInt8]
-    ) throws(Ending) {
+    private mutating func admit(_ hello: Hello, now: Int64) throws(Ending) {
         if cluster.node(named: hello.nodeName) == nil, let words = cluster.gate.refusalOfNode() {
             throw .refused(Farewell(.overloaded, words, retryAfterMilliseconds: 30_000))
         }
@@ -211,7 +214,8 @@ struct IngestSession {
         welcome.clockMilliseconds = UInt64(max(0, now))
         welcome.recordBytes = UInt64(cluster.configuration.limits.recordBytes)
         welcome.subjects = UInt64(cluster.configuration.limits.subjects)
-        Record(type: .welcome, payload: welcome.encode()).encode(into: &output)
+        // It says what is kept, so it waits until that is true.
+        waiting.append(Waiting(position: node.logPosition, message: .welcome(welcome)))
         phase = .streaming(node, speaker)
     }
 
@@ -228,7 +232,7 @@ struct IngestSession {
                 try node.receiveFrame(payload, now: now)
             }
             counters.frame(byteCount: payload.count)
-            acknowledge(header.sequence)
+            acknowledge(SequenceRange(header.sequence, header.sequence), node.logPosition)
         case .subjects:
             try wire { () throws(WireError) in try node.receiveSubjects(payload) }
         case .chain:
@@ -244,33 +248,61 @@ struct IngestSession {
         case .gap:
             let gap = try wire { () throws(WireError) in try SequenceRange(decoding: payload) }
             node.noteGap(gap)
-            acknowledge(gap)
+            acknowledge(gap, node.logPosition)
         case .goodbye: leave()
         case .hello, .welcome, .ack, .reject:
             throw .refused(Farewell(.malformed, "a \(type) record is not for the aggregator"))
         }
     }
 
-    private mutating func acknowledge(_ sequence: UInt64) {
-        acknowledge(SequenceRange(sequence, sequence))
+    /// What the agent is told once the log has everything up to a position.
+    private struct Waiting {
+        enum Message {
+            case welcome(Welcome)
+            case ack(SequenceRange)
+        }
+
+        let position: UInt64
+        let message: Message
     }
 
-    private var pendingAcks: [SequenceRange] = []
+    /// In the order of their positions.
+    private var waiting: [Waiting] = []
 
-    /// Acks go out once for all that arrived together.
-    private mutating func acknowledge(_ range: SequenceRange) {
-        if let last = pendingAcks.last, last.last &+ 1 == range.first {
-            pendingAcks[pendingAcks.count - 1].last = range.last
-        } else {
-            pendingAcks.append(range)
-        }
+    /// Something is to be said when the log has more.
+    var isWaiting: Bool { !waiting.isEmpty }
+
+    private mutating func acknowledge(_ range: SequenceRange, _ position: UInt64) {
+        waiting.append(Waiting(position: position, message: .ack(range)))
     }
 
-    private mutating func flushAck(into output: inout [UInt8]) {
-        for range in pendingAcks {
-            Record(type: .ack, payload: range.encode()).encode(into: &output)
+    /// Says what may be said by now. Acks go out once for all that came after one another.
+    mutating func flush(into output: inout [UInt8]) {
+        guard !waiting.isEmpty else { return }
+        let end = log?.acknowledgeable ?? .max
+        let ready = waiting.prefix { $0.position <= end }
+        var ack: SequenceRange?
+        for item in ready {
+            switch item.message {
+            case .welcome(let welcome):
+                Record(type: .welcome, payload: welcome.encode()).encode(into: &output)
+            case .ack(let range):
+                if let last = ack, last.last &+ 1 == range.first {
+                    ack = SequenceRange(last.first, range.last)
+                } else {
+                    Self.put(ack, into: &output)
+                    ack = range
+                }
+            }
         }
-        pendingAcks.removeAll(keepingCapacity: true)
+        Self.put(ack, into: &output)
+        let count = ready.count
+        waiting.removeFirst(count)
+    }
+
+    private static func put(_ ack: SequenceRange?, into output: inout [UInt8]) {
+        guard let ack else { return }
+        Record(type: .ack, payload: ack.encode()).encode(into: &output)
     }
 
     private func wire<Result>(

@@ -29,6 +29,53 @@ struct LogReader {
         try files.list().compactMap { LogSegment.number($0) }.sorted()
     }
 
+    /// How a segment begins.
+    struct Front {
+        /// When its first batch was closed, milliseconds since the epoch.
+        let time: Int64
+        /// It can be understood without those before it.
+        let beginsAnew: Bool
+    }
+
+    /// - Returns: `nil` where the front says nothing.
+    func front(_ number: UInt64) throws(LogFileError) -> Front? {
+        let name = LogSegment.name(number)
+        var buffer = [UInt8](repeating: 0, count: 64)
+        let count = try fill(&buffer, name, at: 0, limit: buffer.count)
+        return buffer[..<count].withUnsafeBytes { bytes -> Front? in
+            guard count > LogSegment.header.count,
+                case .record(let record) = LogRecord.parse(
+                    UnsafeRawBufferPointer(rebasing: bytes[LogSegment.header.count...])),
+                let (_, time) = LogBatches.mark(record.payload)
+            else { return nil }
+            switch record.kind {
+            case .batchBegin: return Front(time: time, beginsAnew: true)
+            case .continuation: return Front(time: time, beginsAnew: false)
+            default: return nil
+            }
+        }
+    }
+
+    /// The last segment that began before a time and needs none before it, or the first of all.
+    func segment(before time: Int64, in segments: [UInt64]) -> UInt64 {
+        for segment in segments.reversed() {
+            do throws(LogFileError) {
+                if let front = try front(segment), front.beginsAnew, front.time <= time {
+                    return segment
+                }
+            } catch {
+                // Said when it is read in earnest.
+                continue
+            }
+        }
+        return segments.first ?? 0
+    }
+
+    /// A segment that cannot be read at all.
+    mutating func note(_ error: LogFileError, _ number: UInt64) {
+        note(LogSegment.name(number), 0, 0, error.description)
+    }
+
     /// Calls `body` with each record of a segment.
     ///
     /// - Throws: only when the file cannot be read at all; damage inside is noted and passed over.
@@ -38,6 +85,8 @@ struct LogReader {
         let name = LogSegment.name(number)
         let size = try files.size(name)
         let headerSize = LogSegment.header.count
+        // Made, and then the power went.
+        guard size > 0 else { return }
         var buffer = [UInt8](repeating: 0, count: min(pieceBytes, max(size, headerSize)))
         let headed = try fill(&buffer, name, at: 0, limit: headerSize)
         guard headed == headerSize, Array(buffer[..<headerSize]) == LogSegment.header else {
@@ -56,6 +105,15 @@ struct LogReader {
                 buffer.append(contentsOf: [UInt8](repeating: 0, count: buffer.count))
             }
             offset += consumed
+        }
+    }
+
+    /// Segments that are not there although some before and after them are.
+    mutating func noteMissing(in segments: [UInt64]) {
+        for (before, after) in zip(segments, segments.dropFirst()) where after - before > 1 {
+            for number in before + 1..<min(after, before + 100) {
+                note(LogSegment.name(number), 0, 0, "it is missing")
+            }
         }
     }
 

@@ -17,13 +17,12 @@ final class MetadataService {
     ///
     /// - Parameters:
     ///   - access: the apiserver to watch. That it does not answer is no error: names come later.
-    ///   - window: for how long departed pods keep their names, milliseconds.
+    ///   - directory: what is known already, from the log.
     /// - Throws: a `PodListError` or `TransportError`.
     init(
-        podsFile path: String?, access: APIServerAccess? = nil, window: Int64,
+        podsFile path: String?, access: APIServerAccess? = nil, directory: PodDirectory,
         clock: Clock = .system
     ) throws {
-        let directory = PodDirectory(window: window)
         let loop = try EventLoop(clock: clock, scratchByteCount: 4_096)
         if let path {
             let file = PodListFile(path: path)

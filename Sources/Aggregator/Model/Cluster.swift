@@ -29,6 +29,8 @@ final class Cluster: Sendable {
         var speakers: UInt64 = 0
         /// All nodes in the order of their names; `nil` when one has come since.
         var sorted: [NodeModel]?
+        /// `nil` without `--data-dir`.
+        var log: LogWriter?
     }
 
     private struct NodeEntry {
@@ -59,20 +61,45 @@ final class Cluster: Sendable {
         return state.withLock { state in
             state.speakers += 1
             let speaker = Speaker(number: state.speakers)
-            if state.nodes[name] == nil {
-                guard state.nodes.count < configuration.nodes else { return nil }
-                let node = NodeModel(
-                    name: name, configuration: configuration, rollUps: rollUps, podNodes: podNodes,
-                    facts: facts, layoutClock: layoutClock, interner: interner, cycles: cycles,
-                    gate: gate)
-                state.nodes[name] = NodeEntry(node: node)
-                state.sorted = nil
-            }
+            guard insert(name, &state) != nil else { return nil }
             state.nodes[name]?.node.speaker.store(speaker.number, ordering: .releasing)
             state.nodes[name]?.clockSkew = skew
             return state.nodes[name].map { ($0.node, speaker) }
         }
     }
+
+    /// The node of that name, made if it is not there; `nil` when there are as many as may be.
+    private func insert(_ name: String, _ state: inout State) -> NodeModel? {
+        if let known = state.nodes[name] { return known.node }
+        guard state.nodes.count < configuration.nodes else { return nil }
+        let node = NodeModel(
+            name: name, configuration: configuration, rollUps: rollUps, podNodes: podNodes,
+            facts: facts, layoutClock: layoutClock, interner: interner, cycles: cycles,
+            gate: gate)
+        if let log = state.log { node.attach(log) }
+        state.nodes[name] = NodeEntry(node: node)
+        state.sorted = nil
+        return node
+    }
+
+    // MARK: The log
+
+    /// A node that the log tells of, before any speaks.
+    func restoredNode(named name: String) -> NodeModel? {
+        state.withLock { insert(name, &$0) }
+    }
+
+    /// Everything that nodes bring goes to this log from now on. Before the first speaks.
+    func attach(_ log: LogWriter) {
+        rollUps.beginLogging()
+        state.withLock { state in
+            state.log = log
+            for entry in state.nodes.values { entry.node.attach(log) }
+        }
+    }
+
+    /// The log that must have a record before it is acknowledged.
+    var log: LogWriter? { state.withLock { $0.log } }
 
     func isSpeaker(_ speaker: Speaker, for node: NodeModel) -> Bool {
         node.speaker.load(ordering: .acquiring) == speaker.number

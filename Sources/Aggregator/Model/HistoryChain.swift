@@ -51,6 +51,17 @@ final class HistoryChain {
         keepBase(decoder)
     }
 
+    /// Begins with a decoder's state instead of what is there.
+    ///
+    /// - Parameter next: sequence of the frame after the state.
+    func rebase(_ state: [UInt8], before next: UInt64) {
+        base = state
+        nextSequence = next
+        chunks = []
+        start = 0
+        byteCount = 0
+    }
+
     private func keepBase(_ decoder: FrameDecoder) {
         var bytes: [UInt8] = []
         decoder.serialize(into: &bytes)

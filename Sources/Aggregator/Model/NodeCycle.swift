@@ -52,6 +52,30 @@ struct NodeCycle {
         counted.contains(cycle / resolution)
     }
 
+    /// Takes a frame that closed a cycle before a restart: the roll-ups have it.
+    mutating func replay(
+        _ cycle: Int64, _ header: FrameHeader, _ chain: OpenChain, resolution: Int64, cores: Int64,
+        isSummed: Bool
+    ) {
+        close(cycle, header, chain, resolution: resolution, cores: cores, isSummed: false)
+        if isSummed { _ = counted.insert(cycle / resolution) }
+    }
+
+    /// The cycles that the roll-ups have of this node, by their numbers.
+    var countedCycles: SequenceSet { counted.numbers }
+
+    mutating func restore(counted numbers: SequenceSet) {
+        counted = CountedCycles(count: rollUps.cycleCount)
+        let oldest = Int64(rollUps.cycleCount)
+        for range in numbers.ranges {
+            // No more than are remembered.
+            let last = Int64(clamping: range.last)
+            for cycle in max(Int64(clamping: range.first), last &- oldest)...last {
+                _ = counted.insert(cycle)
+            }
+        }
+    }
+
     /// A pod's figures of a cycle, by the index in `RollUps.metrics`.
     struct PodSums {
         /// The pod's own.
@@ -211,6 +235,16 @@ struct CountedCycles {
         guard newest != .min, cycle <= newest, cycle > newest &- count else { return false }
         let (word, bit) = place(cycle)
         return words[word] & bit != 0
+    }
+
+    /// All of them. Cycles before 1970 are left out: they are of a clock that is wrong.
+    var numbers: SequenceSet {
+        var numbers = SequenceSet()
+        guard newest != .min else { return numbers }
+        for cycle in max(0, newest &- count &+ 1)...max(0, newest) where contains(cycle) {
+            numbers.insert(SequenceRange(UInt64(cycle), UInt64(cycle)))
+        }
+        return numbers
     }
 
     private func place(_ cycle: Int64) -> (Int, UInt64) {

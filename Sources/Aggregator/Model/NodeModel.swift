@@ -11,7 +11,7 @@ final class NodeModel: @unchecked Sendable {
     /// Step of the newest frame that came, milliseconds since the epoch; read without the lock.
     private let newestStep = Atomic<Int64>(.min)
     /// Ticks with every change of the subjects of any node.
-    private let layoutClock: LayoutClock
+    let layoutClock: LayoutClock
     /// Who waits for closed cycles.
     private let cycles: CycleFeed
     /// Number of the connection that speaks for the node, 0 for none.
@@ -30,6 +30,8 @@ final class NodeModel: @unchecked Sendable {
 
     /// Where pods that are met for the first time are noted, and those that are forgotten.
     let podNodes: PodNodes
+    /// Where everything goes that is taken; `nil` without `--data-dir`. Set before the first record.
+    private var journal: NodeJournal?
 
     init(
         name: String, configuration: ModelConfiguration, rollUps: RollUps, podNodes: PodNodes,
@@ -105,13 +107,18 @@ final class NodeModel: @unchecked Sendable {
     ///
     /// - Returns: a welcome with what it can continue and what need not be sent.
     func begin(_ hello: Hello) -> Welcome {
-        lock.withLock {
-            state.machine = hello.machine
+        journaled { journal in
             state.select(nil)
             if state.runID != hello.runID {
                 state.runID = hello.runID
                 state.endChains { _ in true }
                 state.settled = SequenceSet()
+                journal?.beginAnew()
+            }
+            take(hello.machine, journal)
+            for chain in state.openChains where chain.decoder.isStale {
+                prepare(journal)
+                journal?.end(chain.id)
             }
             state.endChains { $0.decoder.isStale }
             var welcome = Welcome()
@@ -123,20 +130,35 @@ final class NodeModel: @unchecked Sendable {
         }
     }
 
-    func take(_ facts: MachineFacts) { lock.withLock { state.machine = facts } }
+    func take(_ facts: MachineFacts) { journaled { take(facts, $0) } }
+
+    private func take(_ facts: MachineFacts, _ journal: NodeJournal?) {
+        guard state.machine != facts else { return }
+        prepare(journal)
+        state.machine = facts
+        journal?.append(facts)
+    }
 
     /// Frames that do not exist any more. Those that were kept before do not count.
     func noteGap(_ range: SequenceRange) {
-        lock.withLock { state.counters.gapFrames &+= state.settled.insert(range) }
+        journaled { journal in
+            prepare(journal)
+            state.counters.gapFrames &+= state.settled.insert(range)
+            journal?.append(range)
+        }
     }
 
     /// The following records belong to this chain.
     ///
     /// - Throws: `malformed` when it neither begins nor is open.
     func select(_ id: ChainID, begins: Bool) throws(WireError) {
-        let isKnown = lock.withLock {
+        let isKnown = journaled { journal in
             state.select(id)
-            if begins { state.beginChain(id, configuration, layoutClock) }
+            if begins {
+                prepare(journal)
+                journal?.begin(id)
+                state.beginChain(id, configuration, layoutClock)
+            }
             layoutClock.tick()
             guard let index = state.openChains.firstIndex(where: { $0.id == id }) else {
                 return false
@@ -175,8 +197,9 @@ final class NodeModel: @unchecked Sendable {
     func receiveFrame(
         _ payload: UnsafeRawBufferPointer, now: Int64 = .max
     ) throws(WireError) -> FrameHeader {
-        try lock.withLock { () throws(WireError) in
+        try journaled { (journal) throws(WireError) in
             let chain = try state.selectedChain()
+            prepare(journal)
             let isKept = state.settled.contains(chain.nextSequence)
             if !isKept { chain.history.continueEmpty(from: chain.decoder) }
             state.capture(chain, configuration.resolution, for: cycles)
@@ -184,11 +207,22 @@ final class NodeModel: @unchecked Sendable {
             do throws(WireError) {
                 header = try state.decode(payload, in: chain) { podNodes.insert($0, on: self) }
             } catch {
+                journal?.end(chain.id)
                 state.endChains { $0 === chain }
                 state.select(nil)
                 throw error
             }
-            if !isKept { keep(header, payload, in: chain, now: now) }
+            let step = header.stepMilliseconds
+            var flags: FrameEntry.Flags = isKept ? [.isRepeated] : []
+            if step > now, step &- now > configuration.clockTolerance {
+                flags.insert(.isImplausible)
+            }
+            journal?.append(
+                FrameEntry(
+                    flags: flags, chain: chain.id, sequence: header.sequence, step: step,
+                    changeCount: state.pending.count, frame: payload),
+                state.pending)
+            if !isKept { keep(header, payload, in: chain, now: now, isPlausible: flags.isEmpty) }
             state.pending.removeAll(keepingCapacity: true)
             chain.nextSequence = header.sequence &+ 1
             arrivals.wrappingAdd(1, ordering: .relaxed)
@@ -198,25 +232,13 @@ final class NodeModel: @unchecked Sendable {
 
     /// Puts a decoded frame, and the changes before it, into the history.
     private func keep(
-        _ header: FrameHeader, _ payload: UnsafeRawBufferPointer, in chain: OpenChain, now: Int64
+        _ header: FrameHeader, _ payload: UnsafeRawBufferPointer, in chain: OpenChain, now: Int64,
+        isPlausible: Bool
     ) {
         let step = header.stepMilliseconds
-        for change in state.pending {
-            change.payload.withUnsafeBytes {
-                chain.history.append(type: .subjects, step: step, payload: $0)
-            }
-            state.counters.bytes &+= UInt64(change.payload.count)
-        }
-        chain.history.append(type: .frame, step: step, payload: payload)
+        state.append(payload, step: step, to: chain)
         state.settled.insert(SequenceRange(header.sequence, header.sequence))
-        state.counters.frames &+= 1
-        state.counters.samples &+= UInt64(chain.decoder.layout.valueCount)
-        state.subjectCount = chain.decoder.layout.subjectCount
-        state.counters.bytes &+= UInt64(payload.count)
-        let isPlausible = step <= now || step &- now <= configuration.clockTolerance
-        if isPlausible, step > newestStep.load(ordering: .relaxed) {
-            newestStep.store(step, ordering: .releasing)
-        }
+        if isPlausible { noteStep(step) }
         let cycle = configuration.cycle(of: step)
         if cycle == step {
             state.cycle.close(
@@ -228,6 +250,50 @@ final class NodeModel: @unchecked Sendable {
         let time = isPlausible ? step : now
         podNodes.remove(state.trim(now: time, window: historyWindow, configuration), from: self)
     }
+
+    // MARK: The log
+
+    /// Runs `body` under the lock; what it appends to the log is in one batch.
+    private func journaled<Result, Failure: Error>(
+        _ body: (NodeJournal?) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        guard let journal else {
+            return try lock.withLock { () throws(Failure) in try body(nil) }
+        }
+        return try journal.stripe.withLock { () throws(Failure) in
+            try lock.withLock { () throws(Failure) in try body(journal) }
+        }
+    }
+
+    /// The log needs the state before what comes next.
+    private func prepare(_ journal: NodeJournal?) {
+        guard let journal, journal.isBehind else { return }
+        journal.prepare(state, newestStep: lastStep)
+    }
+
+    /// Appends to this log from now on. Before the first record.
+    func attach(_ writer: LogWriter) { journal = NodeJournal(writer: writer, name: name) }
+
+    /// Where the node's newest record ends in the log; 0 without a log. By the thread that brings its
+    /// records.
+    var logPosition: UInt64 { journal?.position ?? 0 }
+
+    /// Lets the log put the state back, before the first record.
+    func restore<Result, Failure: Error>(
+        _ body: (inout State) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try lock.withLock { () throws(Failure) in try body(&state) }
+    }
+
+    /// A frame of this step counts for what the newest is.
+    func noteStep(_ step: Int64) {
+        if step > newestStep.load(ordering: .relaxed) {
+            newestStep.store(step, ordering: .releasing)
+        }
+    }
+
+    /// A pod has, or had, a subject on this node.
+    func meet(_ uid: String) { podNodes.insert(uid, on: self) }
 
     // MARK: What readers see
 
@@ -261,86 +327,5 @@ final class NodeModel: @unchecked Sendable {
     /// Changes the state under the lock; for the parts of the model in other files.
     func change<Result>(_ body: (inout State) -> Result) -> Result {
         lock.withLock { body(&state) }
-    }
-}
-
-extension NodeModel.State {
-    /// The records that come next belong to this chain.
-    mutating func select(_ id: ChainID?) {
-        selected = id
-        pending.removeAll(keepingCapacity: true)
-    }
-
-    /// Brings a chain's decoder and subjects to the next frame.
-    ///
-    /// - Parameter met: called with the UID of a pod for each subject of one that is added.
-    mutating func decode(
-        _ payload: UnsafeRawBufferPointer, in chain: OpenChain, met: (String) -> Void
-    ) throws(WireError) -> FrameHeader {
-        for record in pending {
-            for change in record.changes {
-                try chain.decoder.apply(change)
-                if let pod = note(change, in: chain) { met(pod) }
-            }
-        }
-        let header = try chain.decoder.decode(payload)
-        guard header.sequence == chain.nextSequence else {
-            throw .sequenceGap(expected: chain.nextSequence, actual: header.sequence)
-        }
-        return header
-    }
-
-    mutating func beginChain(
-        _ id: ChainID, _ configuration: ModelConfiguration, _ layoutClock: LayoutClock
-    ) {
-        endChains { $0.id == id }
-        while openChains.count >= configuration.openChains {
-            openChains[0].end()
-            openChains.removeFirst()
-        }
-        let history = HistoryChain(
-            runID: runID, number: nextChainNumber, firstSequence: id,
-            limits: configuration.limits, plans: interner.plans)
-        nextChainNumber += 1
-        chains.append(history)
-        openChains.append(
-            OpenChain(
-                id: id, history: history, limits: configuration.limits, plans: interner.plans,
-                layoutClock: layoutClock))
-    }
-
-    func selectedChain() throws(WireError) -> OpenChain {
-        guard let selected, let chain = openChains.first(where: { $0.id == selected }) else {
-            throw .malformed(what: "record outside a chain", offset: 0)
-        }
-        return chain
-    }
-
-    /// No frame will be added to these chains; their history stays.
-    mutating func endChains(where isEnded: (OpenChain) -> Bool) {
-        openChains.removeAll { chain in
-            guard isEnded(chain) else { return false }
-            chain.end()
-            return true
-        }
-    }
-
-    /// Keeps the subjects in step with a change that the decoder took.
-    ///
-    /// - Returns: the pod's UID when a pod or a container was added.
-    mutating func note(_ change: SubjectChange, in chain: OpenChain) -> String? {
-        switch change {
-        case .schema: return nil
-        case .remove(let slot):
-            chain.clear(slot)
-            return nil
-        case .add(let slot, let number, let subject):
-            let schema = chain.schema(number, interner)
-            let parent = subject.parent.flatMap { chain.record(in: $0) }
-            let record = records.record(
-                of: interner.identity(of: subject), schema: schema, parent: parent)
-            chain.place(record, in: slot, schema: number)
-            return subject.attributes[.podUID]
-        }
     }
 }

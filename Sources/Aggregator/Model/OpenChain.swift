@@ -4,7 +4,7 @@ import Wire
 /// to, and which subject is in which slot.
 final class OpenChain {
     let id: ChainID
-    let decoder: FrameDecoder
+    private(set) var decoder: FrameDecoder
     let history: HistoryChain
     /// The frame that can be decoded next.
     var nextSequence: UInt64
@@ -59,7 +59,32 @@ final class OpenChain {
     }
 
     /// The step of its newest frame, `Int64.min` before the first.
-    var lastStep: Int64 { decoder.header?.stepMilliseconds ?? .min }
+    var lastStep: Int64 { max(decoder.header?.stepMilliseconds ?? .min, skippedStep) }
+
+    /// Step of the newest frame that was kept without being decoded, while the log is read.
+    private var skippedStep = Int64.min
+    /// The decoder is behind the frames that were kept.
+    var isBehind: Bool { skippedStep != .min }
+
+    /// Puts the readings of subjects back that are in their slots already.
+    func restoreReadings(_ snapshot: ChainSnapshot) {
+        for entry in snapshot.entries {
+            guard let slot = entry.slot, let (part, counters) = part(slot),
+                entry.readings.count == RateTable.width(counters: counters)
+            else { continue }
+            for (index, value) in entry.readings.enumerated() { part[index] = value }
+        }
+    }
+
+    /// A frame is kept and not decoded.
+    func skip(to step: Int64) { skippedStep = max(skippedStep, step) }
+
+    /// Goes on with a decoder that is up to the frames that were kept.
+    func restore(_ decoder: FrameDecoder) {
+        self.decoder = decoder
+        skippedStep = .min
+        isOutdated = true
+    }
 
     func record(in slot: Slot) -> SubjectRecord? {
         Int(slot) < occupants.count ? occupants[Int(slot)]?.record : nil
@@ -86,7 +111,12 @@ final class OpenChain {
     }
 
     /// - Precondition: `schema(_:_:)` was asked for the schema.
-    func place(_ record: SubjectRecord, in slot: Slot, schema: SchemaNumber) {
+    ///
+    /// - Parameter firstSequence: the frame from which on it is there; the next one unless said.
+    func place(
+        _ record: SubjectRecord, in slot: Slot, schema: SchemaNumber,
+        firstSequence: UInt64? = nil
+    ) {
         while occupants.count <= Int(slot) { occupants.append(nil) }
         let plan = planIndices[Int(schema)]
         let counters = plans[Int(plan)].counters.count
@@ -96,7 +126,8 @@ final class OpenChain {
         }
         occupants[Int(slot)] = Occupant(record: record, plan: plan, offset: Int32(offset))
         record.enter(
-            chain: history.number, slot: slot, firstSequence: nextSequence, readings: readings,
+            chain: history.number, slot: slot, firstSequence: firstSequence ?? nextSequence,
+            readings: readings,
             offset: offset)
         isOutdated = true
         generation = layoutClock.tick()

@@ -26,6 +26,9 @@ final class RollUps: Sendable {
         var namespaces: [String: RollUpSeries] = [:]
         var reportingNodes = CycleCounts()
         var newestCycle: Int64 = .min
+        /// Cycles that the log does not have as they are.
+        var changed: Set<Int64> = []
+        var isLogged = false
     }
 
     init(configuration: ModelConfiguration) {
@@ -56,6 +59,7 @@ final class RollUps: Sendable {
         let count = cycleCount
         state.withLock { state in
             state.newestCycle = max(state.newestCycle, cycle)
+            if state.isLogged { state.changed.insert(index) }
             state.reportingNodes.add(at: index, cycles: count)
             for (series, row) in zip(namespaces, rows) where row.present != 0 {
                 if series.isForgotten {
@@ -64,6 +68,52 @@ final class RollUps: Sendable {
                 }
                 series.add(row, at: index, cycles: count)
                 state.cluster.add(row, at: index, cycles: count)
+            }
+        }
+    }
+
+    /// Notes from now on what `takeChanged` is asked for.
+    func beginLogging() { state.withLock { $0.isLogged = true } }
+
+    /// The sums of the cycles that something was added to since the last question.
+    func takeChanged() -> [CycleEntry] {
+        let resolution = configuration.resolution
+        return state.withLock { state in
+            let changed = state.changed.sorted()
+            state.changed.removeAll(keepingCapacity: true)
+            return changed.map { index in
+                let all = [state.cluster] + state.namespaces.values
+                let sums = all.compactMap { series in
+                    series.row(at: index).map {
+                        CycleEntry.Sums(namespace: series.namespace, row: $0)
+                    }
+                }
+                return CycleEntry(
+                    index: index, resolution: resolution,
+                    nodeCount: state.reportingNodes.count(at: index), sums: sums)
+            }
+        }
+    }
+
+    /// Puts the sums of a cycle in the place of what is there.
+    func restore(_ entry: CycleEntry) {
+        // A log of another resolution counts other cycles.
+        guard entry.resolution == configuration.resolution else { return }
+        let count = cycleCount
+        state.withLock { state in
+            state.newestCycle = max(state.newestCycle, entry.index &* entry.resolution)
+            state.reportingNodes.set(entry.nodeCount, at: entry.index, cycles: count)
+            for sums in entry.sums {
+                let series: RollUpSeries
+                if sums.namespace.isEmpty {
+                    series = state.cluster
+                } else if let known = state.namespaces[sums.namespace] {
+                    series = known
+                } else {
+                    series = RollUpSeries(namespace: sums.namespace)
+                    state.namespaces[sums.namespace] = series
+                }
+                series.set(sums.row, at: entry.index, cycles: count)
             }
         }
     }
@@ -161,6 +211,13 @@ final class RollUpSeries: @unchecked Sendable {
         return stamps[place] == index && rows[place].present != 0 ? rows[place] : nil
     }
 
+    fileprivate func set(_ row: RollUpRow, at index: Int64, cycles: Int) {
+        if let place = stamps.isEmpty ? nil : ringPlace(index, cycles), stamps[place] == index {
+            rows[place] = RollUpRow()
+        }
+        add(row, at: index, cycles: cycles)
+    }
+
     fileprivate func points(column: Int) -> [(index: Int64, value: Double)] {
         var found: [(index: Int64, value: Double)] = []
         for place in stamps.indices {
@@ -193,6 +250,18 @@ private struct CycleCounts {
             values[place] = 0
         }
         values[place] += 1
+    }
+
+    func count(at index: Int64) -> Int {
+        guard !stamps.isEmpty else { return 0 }
+        let place = ringPlace(index, stamps.count)
+        return stamps[place] == index ? values[place] : 0
+    }
+
+    mutating func set(_ value: Int, at index: Int64, cycles: Int) {
+        add(at: index, cycles: cycles)
+        let place = ringPlace(index, cycles)
+        if stamps[place] == index { values[place] = value }
     }
 
     var counts: [(index: Int64, count: Int)] {

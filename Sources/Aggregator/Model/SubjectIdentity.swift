@@ -72,6 +72,27 @@ final class SubjectIdentity: @unchecked Sendable {
         }
     }
 
+    /// What the dictionary said, made anew.
+    ///
+    /// - Parameter parent: the slot of what it belongs to, which is not kept here.
+    func subject(parent: Slot?) -> Subject {
+        var attributes: [Subject.Attribute: String] = [:]
+        withBytes { bytes in
+            var offset = 0
+            while offset < bytes.count {
+                let count = Int(bytes[offset + 2]) | Int(bytes[offset + 3]) << 8
+                let start = offset + Self.attributeHeaderByteCount
+                let packed = UnsafeRawBufferPointer(rebasing: bytes[start..<start + count])
+                attributes[Subject.Attribute(rawValue: bytes[offset])] = Self.unpack(
+                    packed, Form(rawValue: bytes[offset + 1]) ?? .text)
+                offset = start + count
+            }
+        }
+        return Subject(
+            kind: kind, parent: parent, startTimeMilliseconds: startTimeMilliseconds,
+            attributes: attributes)
+    }
+
     private var bytes: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: memory, count: Int(byteCount))
     }

@@ -12,6 +12,7 @@ struct AggregatorConfiguration: Sendable {
     let api: APIFlags
     let apiLimits: APILimitFlags
     let data: DataFlags
+    let log: LogFlags
     let sinks: SinkFlags
     let logLevel: Diagnostics.Level
 
@@ -20,7 +21,8 @@ struct AggregatorConfiguration: Sendable {
         + MemoryFlags.flags
         + IngestFlags.flags
         + AgentIdentityFlags.flags
-        + APIFlags.flags + APILimitFlags.flags + DataFlags.flags + SinkFlags.flags + [
+        + APIFlags.flags + APILimitFlags.flags + DataFlags.flags + LogFlags.flags
+        + SinkFlags.flags + [
             Flag("log-level", "LEVEL", default: "info", "debug, info, warning or error.")
         ]
 
@@ -49,6 +51,7 @@ struct AggregatorConfiguration: Sendable {
         api = APIFlags(&line, address: listen.api, apiserver: source.access)
         apiLimits = APILimitFlags(&line)
         data = DataFlags(&line)
+        log = LogFlags(&line, data)
         sinks = SinkFlags(&line)
         logLevel = Self.logLevel(&line)
         guard line.problems.isEmpty else { throw UsageError(problems: line.problems) }

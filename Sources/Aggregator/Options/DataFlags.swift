@@ -8,8 +8,9 @@ struct DataFlags: Sendable {
     static let flags: [Flag] = [
         Flag(
             "data-dir", "DIRECTORY",
-            "Keeps what sinks have yet to deliver, and how far they came, across a restart or a crash. "
-                + "Without it that is in memory. Made if missing; one aggregator a directory.")
+            "Keeps frames, names and roll-ups, what sinks have yet to deliver, and how far they came, across a restart "
+                + "or a crash. Without it that is in memory. Made if missing; one aggregator a directory."
+        )
     ]
 
     /// Reads its flags; problems are reported to the command line.

@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Wire
 
 @testable import Aggregator
@@ -6,7 +7,7 @@ import Wire
 /// A folder in memory that can fail at any call, write half of what it is given, and forget what was
 /// not synced, as a machine does that loses power.
 final class FaultyLogFiles: LogFiles {
-    struct File {
+    struct File: Equatable {
         var bytes: [UInt8] = []
         var syncedCount = 0
     }
@@ -19,13 +20,16 @@ final class FaultyLogFiles: LogFiles {
     var failingErrno: Int32 = ENOSPC
     /// Bytes of a failing append that are written all the same.
     var shortBytes = 0
-    /// Every call from the failing one on fails.
-    var staysBroken = false
+    /// How many calls fail, from the failing one on.
+    var failureCount = 1
+    /// Called before each call that can fail.
+    var willCall: (() -> Void)?
 
     private func attempt(_ operation: String, _ name: String) throws(LogFileError) {
         callCount += 1
+        willCall?()
         guard let failingCall else { return }
-        if callCount == failingCall || (staysBroken && callCount > failingCall) {
+        if callCount >= failingCall, callCount - failingCall < failureCount {
             throw LogFileError(operation: operation, path: name, errno: failingErrno)
         }
     }
@@ -76,7 +80,24 @@ final class FaultyLogFiles: LogFiles {
 
     func remove(_ name: String) throws(LogFileError) { files[name] = nil }
 
-    /// What is left after a power cut: of each file what was synced, and any part of the rest.
+    /// What is left after a power cut: of each file what was synced, and any part of the rest. The
+    /// disk writes in an order of its own, so blocks before those that are there may be zero.
+    func afterPowerCut(
+        keeping share: Double, reordered random: inout SeededRandom
+    ) -> FaultyLogFiles {
+        let left = afterPowerCut(keeping: share)
+        for (name, file) in left.files {
+            var bytes = file.bytes
+            let synced = files[name]?.syncedCount ?? 0
+            for start in stride(from: synced, to: bytes.count, by: 64)
+            where Int.random(in: 0..<3, using: &random) == 0 {
+                for index in start..<min(start + 64, bytes.count) { bytes[index] = 0 }
+            }
+            left.files[name]?.bytes = bytes
+        }
+        return left
+    }
+
     func afterPowerCut(keeping share: Double) -> FaultyLogFiles {
         let left = FaultyLogFiles()
         for (name, file) in files {

@@ -10,11 +10,19 @@ import Wire
     }
 
     private func append(_ number: Int, to writer: LogWriter) -> UInt64 {
-        writer.append { buffer, _ in
-            payload(number).withUnsafeBytes {
-                LogRecord.append(.frame, node: UInt32(number), $0, to: &buffer)
+        writer.gate.stripe(0).withLock {
+            writer.append(recordCount: 1) { buffer in
+                payload(number).withUnsafeBytes {
+                    LogRecord.append(.frame, node: UInt32(number), $0, to: &buffer)
+                }
             }
         }
+    }
+
+    @discardableResult
+    private func commit(_ writer: LogWriter, now: Int64 = 1_000) -> Bool {
+        writer.cut(now: now) { _ in 0 }
+        return writer.write(now: now)
     }
 
     private func readAll(_ files: FaultyLogFiles) throws -> (numbers: [Int], damage: Int) {
@@ -22,6 +30,7 @@ import Wire
         var numbers: [Int] = []
         for segment in try reader.segments() {
             try reader.read(segment) { record in
+                guard record.kind == .frame else { return }
                 let number = Int(record.node)
                 #expect(Array(record.payload) == payload(number))
                 numbers.append(number)
@@ -38,11 +47,11 @@ import Wire
         for number in 0..<300 {
             let position = append(number, to: writer)
             if number % 7 == 0 {
-                #expect(writer.commit())
-                #expect(writer.committed == position)
+                #expect(commit(writer))
+                #expect(writer.durable == position)
             }
         }
-        writer.commit()
+        commit(writer)
         let result = try readAll(files)
         #expect(result.numbers == Array(0..<300))
         #expect(result.damage == 0)
@@ -65,9 +74,9 @@ import Wire
             var positions: [UInt64] = []
             for number in 0..<40 {
                 positions.append(append(number, to: writer))
-                if number % 3 == 0 { writer.commit() }
+                if number % 3 == 0 { commit(writer) }
             }
-            let committed = writer.committed
+            let committed = writer.durable
             let kept = positions.count { $0 <= committed }
             for share in [0, 0.4, 1] {
                 let left = files.afterPowerCut(keeping: share)
@@ -87,16 +96,16 @@ import Wire
     @Test func aDiskThatStaysFullCostsWhatExceedsTheBoundAndIsCounted() throws {
         let files = FaultyLogFiles()
         files.failingCall = 1
-        files.staysBroken = true
+        files.failureCount = .max
         var configuration = LogConfiguration()
         configuration.pendingBytes = 2_000
         let writer = LogWriter(files: files, firstSegment: 1, configuration: configuration)
         let generation = writer.generation
         for number in 0..<100 {
             _ = append(number, to: writer)
-            #expect(!writer.commit() || number > 0)
+            #expect(!commit(writer) || number > 0)
         }
-        let statistics = writer.currentStatistics
+        let statistics = writer.statistics
         #expect(statistics.lostBytes > 2_000)
         #expect(statistics.failures > 0)
         #expect(statistics.lastError.contains("no space left"))
@@ -104,8 +113,8 @@ import Wire
         // The disk is back.
         files.failingCall = nil
         let position = append(100, to: writer)
-        #expect(writer.commit())
-        #expect(writer.committed == position)
+        #expect(commit(writer))
+        #expect(writer.durable == position)
         #expect(try readAll(files).numbers.last == 100)
     }
 
@@ -114,7 +123,7 @@ import Wire
         let writer = LogWriter(
             files: files, firstSegment: 1, configuration: LogConfiguration())
         for number in 0..<30 { _ = append(number, to: writer) }
-        writer.commit()
+        commit(writer)
         let name = LogSegment.name(1)
         let whole = try #require(files.files[name]).bytes
         for index in LogSegment.header.count..<whole.count {
@@ -133,7 +142,7 @@ import Wire
         let writer = LogWriter(
             files: files, firstSegment: 1, configuration: LogConfiguration())
         for number in 0..<30 { _ = append(number, to: writer) }
-        writer.commit()
+        commit(writer)
         let name = LogSegment.name(1)
         let whole = try #require(files.files[name]).bytes
         for count in 0..<whole.count {

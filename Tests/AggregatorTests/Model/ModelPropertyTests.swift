@@ -15,27 +15,6 @@ import Wire
         return 1...UInt64(count * max(1, times))
     }
 
-    /// Pods are called by the fourth part of their UIDs, so several have had a name; containers by the
-    /// first part of their IDs.
-    private struct Names: NameSource {
-        func pod(uid: String) -> PodName? {
-            let parts = uid.split(separator: "-")
-            guard parts.count == 3, let number = Int(parts[1].dropFirst()) else { return nil }
-            // Nobody knows the pods of one number: they have no namespace.
-            guard number < 3 else { return nil }
-            return PodName(namespace: number == 0 ? "system" : "default", name: "pod-\(number)")
-        }
-        let uids: [String]
-        func podUIDs(namespace: String, name: String) -> [String] {
-            uids.filter { pod(uid: $0) == PodName(namespace: namespace, name: name) }
-        }
-        func containerName(podUID: String, containerID: String) -> String? {
-            containerID.split(separator: "-").first.map(String.init)
-        }
-        func values(of entity: Entity) -> [MetricID: Double] { [:] }
-        func specifiedContainers(namespace: String, pod: String) -> [String] { [] }
-    }
-
     /// One run: the model, the reference, and the nodes' connections.
     private struct Course {
         var cluster: Cluster { receivers.cluster }
@@ -107,7 +86,7 @@ import Wire
             var configuration = ModelConfiguration()
             configuration.resolution = ModelPropertyTests.resolution
             configuration.window = window
-            let names = Names(uids: [])
+            let names = RandomPodNames(uids: [])
             receivers = Receivers(
                 cluster: Cluster(configuration: configuration) { names.pod(uid: $0)?.namespace },
                 reference: ReferenceModel(resolution: configuration.resolution, names: names))
@@ -141,54 +120,21 @@ import Wire
         }
     }
 
-    private static let asked: [MetricID] = [
-        .cpuUsage, .cpuUsageRate, .memoryUsage, .memoryWorkingSet, .memoryRSS, .load1, .uptime,
-        .memoryPageFaultsRate, .networkReceiveBytes, .networkReceiveRate, .networkTransmitRate,
-    ]
-
-    private func entities(_ course: Course, _ names: Names) -> [Entity] {
-        var found = Set<Entity>([.cluster, .namespace("default"), .namespace("system")])
-        found.insert(.namespace(unknownNamespace))
-        for subject in course.reference.subjects {
-            switch subject.kind {
-            case .node: found.insert(.node(subject.node))
-            case .systemContainer:
-                found.insert(
-                    .systemContainer(
-                        node: subject.node, name: subject.attributes[.name] ?? ""))
-            case .pod, .container:
-                guard let pod = names.pod(uid: subject.attributes[.podUID] ?? "") else { continue }
-                found.insert(.pod(namespace: pod.namespace, name: pod.name))
-                for container in ["app", "side"] where subject.kind == .container {
-                    found.insert(
-                        .container(namespace: pod.namespace, pod: pod.name, name: container))
-                }
-            default: break
-            }
-        }
-        return found.sorted { "\($0)" < "\($1)" }
-    }
-
-    private func names(_ course: Course) -> Names {
-        Names(
-            uids: Set(course.reference.subjects.compactMap { $0.attributes[.podUID] }).sorted())
-    }
-
     @Test(arguments: seeds(6))
     func everySeriesAndRollUpIsThatOfTheReference(seed: UInt64) throws {
         var course = try Course(
             seed: seed, window: 86_400_000, stepLength: seed % 3 == 0 ? 5_000 : 10_000,
             clockMayStep: true)
         try course.run(steps: 60, seed: seed)
-        let names = names(course)
+        let names = RandomPodNames(course.reference)
         let reader = ModelReader(cluster: course.cluster, names: names)
         var points = 0
-        for entity in entities(course, names) {
-            for metric in Self.asked {
+        for entity in SeriesExpectation.entities(course.reference, names) {
+            for metric in SeriesExpectation.asked {
                 let expected = course.reference.series(metric, of: entity)
                 let actual = try reader.series(metric, of: entity)
                 points += actual.count
-                expect(actual, expected, metric, entity, seed)
+                SeriesExpectation.expect(actual, expected, metric, entity, "seed \(seed)")
             }
         }
         #expect(points > 1_000, "seed \(seed)")
@@ -200,17 +146,17 @@ import Wire
         var course = try Course(
             seed: seed, window: window, stepLength: 10_000, clockMayStep: false)
         try course.run(steps: 100, seed: seed)
-        let names = names(course)
+        let names = RandomPodNames(course.reference)
         let reader = ModelReader(cluster: course.cluster, names: names)
-        for entity in entities(course, names) {
-            for metric in Self.asked {
+        for entity in SeriesExpectation.entities(course.reference, names) {
+            for metric in SeriesExpectation.asked {
                 let all = course.reference.series(metric, of: entity)
                 let actual = try reader.series(metric, of: entity)
                 // The first reading in the window has none before it to make a rate with.
                 let first = 10_000_000 + 100 * Self.resolution - window + 2 * Self.resolution
-                expect(
+                SeriesExpectation.expect(
                     actual.filter { $0.cycle >= first }, all.filter { $0.key >= first }, metric,
-                    entity, seed)
+                    entity, "seed \(seed)")
             }
         }
         for node in course.cluster.nodes {
@@ -225,11 +171,11 @@ import Wire
         var course = try Course(
             seed: seed, window: 86_400_000, stepLength: 10_000, clockMayStep: false)
         try course.run(steps: 40, seed: seed)
-        let names = names(course)
+        let names = RandomPodNames(course.reference)
         let reader = ModelReader(cluster: course.cluster, names: names)
         let newest = try #require(course.cluster.newestStep)
-        for entity in entities(course, names) {
-            for metric in Self.asked {
+        for entity in SeriesExpectation.entities(course.reference, names) {
+            for metric in SeriesExpectation.asked {
                 let whole = try reader.series(metric, of: entity).filter { $0.cycle >= newest }
                 let latest = try reader.series(metric, of: entity, start: newest)
                 #expect(latest.map(\.cycle) == whole.map(\.cycle), "\(entity) \(metric) \(seed)")
@@ -237,35 +183,6 @@ import Wire
                 // the outage come.
                 if Rates.counter(of: metric) == nil { #expect(latest == whole) }
             }
-        }
-    }
-
-    private func expect(
-        _ actual: [SeriesPoint], _ expected: [Int64: Double], _ metric: MetricID,
-        _ entity: Entity, _ seed: UInt64
-    ) {
-        let wanted = expected.sorted { $0.key < $1.key }.map {
-            SeriesPoint(cycle: $0.key, value: MetricValue($0.value, of: metric))
-        }
-        guard actual.count == wanted.count, zip(actual, wanted).allSatisfy(isNear) else {
-            let difference = zip(actual, wanted).first { !isNear($0, $1) }
-            Issue.record(
-                """
-                seed \(seed): \(metric) of \(entity): \(actual.count) points, \(wanted.count) \
-                expected; first difference \(String(describing: difference))
-                """)
-            return
-        }
-    }
-
-    /// Sums of floating point numbers depend on the order in a few last bits.
-    private func isNear(_ a: SeriesPoint, _ b: SeriesPoint) -> Bool {
-        guard a.cycle == b.cycle else { return false }
-        switch (a.value, b.value) {
-        case (.integer(let x), .integer(let y)): return abs(x - y) <= 1
-        case (.float(let x), .float(let y)):
-            return abs(x - y) <= 1e-9 * max(abs(x), abs(y), 1)
-        default: return false
         }
     }
 }

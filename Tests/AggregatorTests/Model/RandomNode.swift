@@ -11,6 +11,8 @@ final class RandomNode {
         let records: [Record]
         let hello: Hello
         let chain: ChainID
+        let sequence: UInt64
+        let step: Int64
         let run: UInt8
         let begins: Bool
         let frame: (Int) -> ReferenceModel.Frame
@@ -35,9 +37,11 @@ final class RandomNode {
     private var serial = 0
     private let stepLength: Int64
     private let clockMayStep: Bool
+    private let mayRestart: Bool
 
     init(
-        _ name: String, seed: UInt64, start: Int64, stepLength: Int64, clockMayStep: Bool
+        _ name: String, seed: UInt64, start: Int64, stepLength: Int64, clockMayStep: Bool,
+        mayRestart: Bool = true
     ) throws {
         self.name = name
         random = SeededRandom(seed: seed)
@@ -46,6 +50,7 @@ final class RandomNode {
         clock = start
         self.stepLength = stepLength
         self.clockMayStep = clockMayStep
+        self.mayRestart = mayRestart
         try addMachine()
     }
 
@@ -97,7 +102,7 @@ final class RandomNode {
         case 18..<26: try restartContainer()
         case 26..<30: try addSystemContainer()
         case 30..<34: begins = true
-        case 34..<36:
+        case 34..<36 where mayRestart:
             try restartAgent()
             begins = true
         case 36..<38 where clockMayStep:
@@ -138,7 +143,8 @@ final class RandomNode {
         let rows = live.map { ($0.identity, $0.values) }
         added = []
         return Delivery(
-            records: records, hello: agent.hello, chain: chain, run: run, begins: begins
+            records: records, hello: agent.hello, chain: chain, sequence: sequence, step: step,
+            run: run, begins: begins
         ) { number in
             ReferenceModel.Frame(
                 node: node, step: step, delay: delay, chain: number, sequence: sequence,

@@ -1,0 +1,161 @@
+import Wire
+
+/// The log of a running aggregator: what was found at the start, and the thread that commits.
+final class DurableLog: Sendable {
+    let writer: LogWriter
+    let committer: LogCommitter
+    let restored: LogRestorer.Report
+    private let restoreMilliseconds: UInt64
+    private let loop: EventLoop
+    private let thread: SystemThread
+
+    /// Reads the log into the cluster and starts the committing thread.
+    ///
+    /// - Parameters:
+    ///   - path: a folder of its own, which no other process uses.
+    ///   - cluster: without nodes; it appends to the log from now on.
+    ///   - directory: empty; its changes go to the log from now on.
+    /// - Throws: what the user can mend.
+    init(
+        folder path: String, configuration: LogConfiguration, cluster: Cluster,
+        directory: PodDirectory, threadCount: Int,
+        clock: Clock = .system
+    ) throws(UsageError) {
+        let files: any LogFiles
+        do throws(LogFileError) {
+            files = try DiskLogFiles(folder: path)
+            let start = clock.monotonicNanoseconds
+            restored = try LogRestorer(
+                files: files, cluster: cluster, directory: directory, threadCount: threadCount
+            ).restore()
+            restoreMilliseconds = (clock.monotonicNanoseconds - start) / 1_000_000
+            restored.tell(folder: path, milliseconds: restoreMilliseconds)
+        } catch {
+            throw UsageError(problems: ["--data-dir=\(path): \(error)"])
+        }
+        writer = LogWriter(
+            files: files, firstSegment: restored.nextSegment, firstBatch: restored.nextBatch,
+            configuration: configuration)
+        cluster.attach(writer)
+        do throws(TransportError) {
+            loop = try EventLoop(clock: clock, scratchByteCount: 4_096)
+            committer = LogCommitter(
+                writer, cluster, LogRetention(files: files, configuration: configuration),
+                names: LogNames(directory), loop)
+            committer.start()
+            thread = try SystemThread.start(name: "log") { [loop] in loop.run() }
+        } catch {
+            throw UsageError(problems: ["the log cannot be started: \(error)"])
+        }
+    }
+
+    /// Commits what is there and ends the thread. Call it once, when nobody appends any more.
+    func stop() {
+        loop.stop()
+        thread.join()
+        committer.commit()
+    }
+}
+
+extension DurableLog {
+    /// Adds the counters in `/metrics`.
+    func show(in api: inout AggregatorAPI) {
+        api.ownMetrics.append { [self] text in write(to: &text) }
+    }
+
+    private func write(to text: inout PrometheusText) {
+        let (counts, status) = (writer.statistics, committer.status)
+        let retention = status.retention
+        text.single(
+            "heapwire_log_records_total", .counter, "Records appended to the log",
+            Double(counts.records))
+        text.single(
+            "heapwire_log_written_bytes_total", .counter, "Bytes of the log that are on the disk",
+            Double(counts.bytes))
+        text.single(
+            "heapwire_log_commits_total", .counter, "Batches that are on the disk",
+            Double(counts.commits))
+        text.single(
+            "heapwire_log_commit_seconds_total", .counter, "Time that commits took",
+            Double(status.commitNanoseconds) / 1e9)
+        text.single(
+            "heapwire_log_slowest_commit_seconds", .gauge, "The longest that a commit took",
+            Double(status.slowestCommitNanoseconds) / 1e9)
+        text.single(
+            "heapwire_log_failures_total", .counter, "Writes and syncs of the log that failed",
+            Double(counts.failures))
+        text.single(
+            "heapwire_log_lost_bytes_total", .counter,
+            "Bytes given up because the disk did not take them in time", Double(counts.lostBytes))
+        text.single(
+            "heapwire_log_pending_bytes", .gauge, "Bytes that wait for the disk",
+            Double(counts.pendingBytes))
+        text.single(
+            "heapwire_log_degraded", .gauge,
+            "1 while agents are told that frames are kept that are in memory only",
+            counts.isDegraded ? 1 : 0)
+        text.single(
+            "heapwire_log_segments", .gauge, "Files of the log", Double(retention.segments))
+        text.single("heapwire_log_bytes", .gauge, "Bytes of these files", Double(retention.bytes))
+        text.single(
+            "heapwire_log_oldest_timestamp_seconds", .gauge, "When the oldest file was begun",
+            Double(retention.oldestTime) / 1_000)
+        text.single(
+            "heapwire_log_removed_segments_total", .counter, "Files removed by age or size",
+            Double(retention.removedSegments))
+        writeRestored(to: &text)
+    }
+
+    /// What the start found.
+    private func writeRestored(to text: inout PrometheusText) {
+        text.single(
+            "heapwire_log_restore_seconds", .gauge, "Time that reading the log took at the start",
+            Double(restoreMilliseconds) / 1_000)
+        text.single(
+            "heapwire_log_restored_frames", .gauge, "Frames that the start took from the log",
+            Double(restored.frames))
+        text.single(
+            "heapwire_log_unread_frames", .gauge,
+            "Frames in the log that need one that is not there", Double(restored.losses.frames))
+        text.single(
+            "heapwire_log_unread_records", .gauge, "Records in the log that make no sense",
+            Double(restored.losses.records))
+        var bytes: [String: Int] = [:]
+        for damage in restored.damage { bytes[damage.segment, default: 0] += damage.byteCount }
+        text.single(
+            "heapwire_log_damaged_places", .gauge, "Damaged places that the start found in the log",
+            Double(restored.damage.count))
+        let name = "heapwire_log_damaged_bytes"
+        text.family(name, .gauge, "Bytes of these places, by file")
+        for (segment, count) in bytes.sorted(by: { $0.key < $1.key }).prefix(100) {
+            text.sample(name, [("file", segment)], Double(count))
+        }
+    }
+}
+
+extension LogRestorer.Report {
+    /// Says what was found, and each damage.
+    fileprivate func tell(folder: String, milliseconds: UInt64) {
+        Diagnostics.info(
+            "\(folder): \(nodes) nodes and \(frames) frames from \(segments) segments in "
+                + "\(milliseconds) ms")
+        for damage in damage.prefix(20) {
+            Diagnostics.warning(
+                "\(folder)/\(damage.segment): \(damage.byteCount) bytes at \(damage.offset): "
+                    + "\(damage.reason); passed over")
+        }
+        if damage.count > 20 {
+            Diagnostics.warning("\(folder): \(damage.count - 20) more damaged places")
+        }
+        if losses.frames > 0 || losses.records > 0 {
+            Diagnostics.warning(
+                "\(folder): \(losses.frames) frames need one that is not there, and "
+                    + "\(losses.records) records cannot be read; agents send again what they have")
+        }
+        if unfinishedBytes > 0 {
+            Diagnostics.info(
+                "\(folder): \(unfinishedBytes) bytes were not finished, and nothing of them was "
+                    + "acknowledged")
+        }
+    }
+}
