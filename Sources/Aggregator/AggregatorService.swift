@@ -56,6 +56,12 @@ final class AggregatorService {
             limits: configuration.apiLimits.limits)
         answers.batchOptions = configuration.labels.options
         log?.show(in: &answers)
+        if let folder, answers.history == nil {
+            answers.history = LogHistory(
+                recent: ModelHistory(reader: answers.reader, index: answers.index),
+                archive: LogArchive(
+                    folder: "\(folder.path)/log", configuration: configuration.model.model))
+        }
         sinks = try RunningSinks(
             configuration.sinks, for: answers, dataDirectory: configuration.data.directory)
         sinks?.show(in: &answers)

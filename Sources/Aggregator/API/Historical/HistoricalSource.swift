@@ -50,6 +50,8 @@ enum HistoricalFailure: Error, Equatable {
     case nothing(metric: String, Entity)
     /// The question would read about so many points.
     case tooMuch(pointCount: Int, limit: Int)
+    /// The log of that time is so long.
+    case tooLong(byteCount: Int, limit: Int)
     /// The store has no answer, or the history cannot be read.
     case broken(String)
 
@@ -65,6 +67,11 @@ enum HistoricalFailure: Error, Equatable {
                 "this question reads \(count) points or more, and \(limit) are allowed "
                     + "(--api-max-points): ask for less time, fewer pods or one metric after another"
             )
+        case .tooLong(let byteCount, let limit):
+            return .text(
+                .badRequest,
+                "this question reads \(byteCount) bytes of the log, and \(limit) are allowed: ask "
+                    + "for less time")
         case .broken(let reason):
             Diagnostics.error("cannot read the history: \(reason)")
             return .text(.internalServerError, "cannot read the history: \(reason)")

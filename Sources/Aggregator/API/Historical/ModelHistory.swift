@@ -12,19 +12,27 @@ struct ModelHistory: HistoricalSource {
         guard count <= question.pointCountMax else {
             throw .tooMuch(pointCount: count, limit: question.pointCountMax)
         }
+        let found = try points(question, from: question.start, to: question.end)
+        if question.entities.count == 1, found[0].isEmpty {
+            throw .nothing(metric: question.metric, question.entities[0])
+        }
+        return found
+    }
+
+    /// The question's series between two times; empty ones where nothing is known.
+    func points(
+        _ question: HistoricalQuestion, from start: Int64, to end: Int64
+    ) throws(HistoricalFailure) -> [[SeriesPoint]] {
         var found: [[SeriesPoint]] = []
         for entity in question.entities {
             do throws(WireError) {
                 found.append(
                     try reader.series(
                         named: question.metric, of: named(entity), labels: question.labels,
-                        start: question.start, end: question.end))
+                        start: start, end: end))
             } catch {
                 throw .broken("\(error)")
             }
-        }
-        if question.entities.count == 1, found[0].isEmpty {
-            throw .nothing(metric: question.metric, question.entities[0])
         }
         return found
     }
