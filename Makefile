@@ -6,7 +6,7 @@ PACKAGES := zlib1g-dev libssl-dev libsnappy-dev liblz4-dev libzstd-dev curl
 # Real programs that tests start. What is not there is skipped and says so.
 TEST_PACKAGES := $(PACKAGES) openssl python3 runc busybox-static iproute2 nftables util-linux
 SINK_PACKAGES := $(TEST_PACKAGES) influxdb victoria-metrics prometheus graphite-carbon collectd-core \
-	redis-server redis-tools kcat
+	redis-server redis-tools kcat python3-venv
 SAMPLES ?= ../shared/samples/node_1s_200s.csv.gz
 
 .DEFAULT_GOAL := help
@@ -33,6 +33,7 @@ test: test-deps ## all tests (debug build)
 
 test-sinks: ## sinks against real servers, on a loopback of their own (root)
 	@scripts/deps $(SINK_PACKAGES)
+	@scripts/sink-servers
 	$(SWIFT) build --build-tests
 	unshare -n sh -c 'ip link set lo up; $(SWIFT) test --skip-build --filter "SinksServer|SinksKafka|SinksOutage"'
 

@@ -10,7 +10,10 @@ protocol HTTPSinkBackend {
     /// What an answer means for the request.
     func judge(_ response: HTTPSinkResponse, _ request: SinkRequest) -> DeliveryOutcome
     /// Whether an answer says that what `prepare` made is gone.
-    func needsPreparation(after response: HTTPSinkResponse) -> Bool
+    mutating func needsPreparation(after response: HTTPSinkResponse) -> Bool
+    /// Asks a server which others there are; `nil` where nobody wants to know. Asked anew every quarter
+    /// of an hour.
+    mutating func findServers(_ exchange: HTTPExchange) throws(SinkError) -> [SinkEndpoint]?
     /// Delivers one request where that takes several exchanges; `nil` for one.
     mutating func deliver(
         _ request: SinkRequest, _ exchange: HTTPExchange
@@ -22,7 +25,8 @@ protocol HTTPSinkBackend {
 
 extension HTTPSinkBackend {
     mutating func prepare(_ exchange: HTTPExchange) throws(SinkError) {}
-    func needsPreparation(after response: HTTPSinkResponse) -> Bool { false }
+    mutating func needsPreparation(after response: HTTPSinkResponse) -> Bool { false }
+    mutating func findServers(_ exchange: HTTPExchange) throws(SinkError) -> [SinkEndpoint]? { nil }
     func judge(_ response: HTTPSinkResponse, _ request: SinkRequest) -> DeliveryOutcome {
         HTTPVerdict.byStatus(response)
     }
@@ -34,18 +38,28 @@ extension HTTPSinkBackend {
 
 /// One exchange after the other with a server, under one deadline.
 struct HTTPExchange {
-    fileprivate let requester: any HTTPRequester
+    fileprivate let requester: ConnectionRequester
     fileprivate let deadline: UInt64
     let environment: SinkEnvironment
+    private let signer: (any HTTPRequestSigner)?
 
-    init(_ requester: any HTTPRequester, deadline: UInt64, environment: SinkEnvironment) {
+    init(
+        _ requester: ConnectionRequester, deadline: UInt64, environment: SinkEnvironment,
+        signer: (any HTTPRequestSigner)? = nil
+    ) {
         self.requester = requester
         self.deadline = deadline
         self.environment = environment
+        self.signer = signer
     }
 
     func callAsFunction(_ request: HTTPSinkRequest) throws(SinkError) -> HTTPSinkResponse {
-        try requester.perform(request, deadline: deadline)
+        var request = request
+        if let signer {
+            let now = Int64(environment.clock.realtimeNanoseconds / 1_000_000_000)
+            request = try signer.sign(request, to: requester.endpoint, unixSeconds: now)
+        }
+        return try requester.perform(request, deadline: deadline)
     }
 
     /// An exchange with another server, for credentials.
@@ -86,19 +100,35 @@ enum HTTPVerdict {
 /// Delivers over HTTP.
 final class HTTPDelivery<Backend: HTTPSinkBackend>: SinkDelivery {
     private var backend: Backend
+    /// Those of the configuration.
     let endpoints: [SinkEndpoint]
-    private let requesters: [any HTTPRequester]
+    /// Those that were found, if any, and then those of the configuration.
+    private var requesters: [ConnectionRequester]
     private let environment: SinkEnvironment
+    private let signer: (any HTTPRequestSigner)?
     /// Which server is used; the next one after a failure.
     private var serverIndex = 0
     private var isPrepared = false
+    /// Whether the last answer said that something has to be made, too.
+    private var wasJustPrepared = false
+    /// When servers are looked for again, monotonic nanoseconds.
+    private var searchAt: UInt64 = 0
 
-    /// - Parameter endpoints: servers of which any will do.
-    init(_ backend: Backend, _ endpoints: [SinkEndpoint], environment: SinkEnvironment) {
+    private static var searchIntervalNanoseconds: UInt64 { 900_000_000_000 }
+    private static var serverCountMax: Int { 256 }
+
+    /// - Parameters:
+    ///   - endpoints: servers of which any will do.
+    ///   - signer: what each request passes last.
+    init(
+        _ backend: Backend, _ endpoints: [SinkEndpoint], environment: SinkEnvironment,
+        signer: (any HTTPRequestSigner)? = nil
+    ) {
         precondition(!endpoints.isEmpty)
         self.backend = backend
         self.endpoints = endpoints
         self.environment = environment
+        self.signer = signer
         requesters = endpoints.map { ConnectionRequester($0, environment: environment) }
     }
 
@@ -106,21 +136,43 @@ final class HTTPDelivery<Backend: HTTPSinkBackend>: SinkDelivery {
         for requester in requesters { requester.disconnect() }
     }
 
+    private func exchange(_ deadline: UInt64) -> HTTPExchange {
+        HTTPExchange(
+            requesters[serverIndex], deadline: deadline, environment: environment, signer: signer)
+    }
+
+    private func prepare(_ exchange: HTTPExchange) throws(SinkError) {
+        if !isPrepared {
+            try backend.prepare(exchange)
+            isPrepared = true
+        }
+        let now = environment.clock.monotonicNanoseconds
+        guard now >= searchAt, let found = try backend.findServers(exchange) else { return }
+        searchAt = now + Self.searchIntervalNanoseconds
+        let all = found + endpoints.filter { !found.contains($0) }
+        requesters = all.prefix(Self.serverCountMax).map { endpoint in
+            requesters.first { $0.endpoint == endpoint }
+                ?? ConnectionRequester(endpoint, environment: environment)
+        }
+        // Not all who look for servers begin with the first one.
+        let count = UInt64(max(1, min(found.count, requesters.count)))
+        serverIndex = Int(now / 1_000 % count)
+    }
+
     func deliver(_ request: SinkRequest, deadline: UInt64) -> DeliveryOutcome {
-        let exchange = HTTPExchange(
-            requesters[serverIndex], deadline: deadline, environment: environment)
         do throws(SinkError) {
-            if !isPrepared {
-                try backend.prepare(exchange)
-                isPrepared = true
-            }
+            try prepare(self.exchange(deadline))
+            let exchange = self.exchange(deadline)
             if let outcome = try backend.deliver(request, exchange) { return outcome }
             let response = try exchange(backend.httpRequest(for: request))
             if backend.needsPreparation(after: response) {
                 isPrepared = false
-                return .failed(
-                    reason: "HTTP \(response.status) \(response.excerpt)", retryAfterSeconds: 0)
+                let reason = "HTTP \(response.status) \(response.excerpt)"
+                // Once at once; if that did not help, later.
+                defer { wasJustPrepared = true }
+                return .failed(reason: reason, retryAfterSeconds: wasJustPrepared ? nil : 0)
             }
+            wasJustPrepared = false
             let outcome = backend.judge(response, request)
             if case .failed = outcome { nextServer() }
             return outcome
@@ -133,10 +185,8 @@ final class HTTPDelivery<Backend: HTTPSinkBackend>: SinkDelivery {
     private func nextServer() { serverIndex = (serverIndex + 1) % requesters.count }
 
     func probe(deadline: UInt64) -> SinkProbe {
-        let exchange = HTTPExchange(
-            requesters[serverIndex], deadline: deadline, environment: environment)
         do throws(SinkError) {
-            guard let response = try backend.probe(exchange) else {
+            guard let response = try backend.probe(exchange(deadline)) else {
                 return .untested(reason: "the protocol has no request that changes nothing")
             }
             if (200..<300).contains(response.status) { return .passed }

@@ -52,22 +52,12 @@ extension String {
     }
 }
 
-/// Carries requests to one server, one at a time.
-protocol HTTPRequester: AnyObject {
-    /// - Parameter deadline: monotonic nanoseconds, for all of it.
-    /// - Throws: when there is no complete answer; the request may or may not have been served.
-    func perform(
-        _ request: HTTPSinkRequest, deadline: UInt64
-    ) throws(SinkError) -> HTTPSinkResponse
-    func disconnect()
-}
-
 /// HTTP/1.1 over one kept connection (RFC 9112).
 ///
 /// A kept connection that the server has closed meanwhile is replaced without telling. A request is
 /// never repeated once a byte of an answer came.
-final class ConnectionRequester: HTTPRequester {
-    private let endpoint: SinkEndpoint
+final class ConnectionRequester {
+    let endpoint: SinkEndpoint
     private let environment: SinkEnvironment
     private var connection: BlockingConnection?
 
@@ -84,6 +74,8 @@ final class ConnectionRequester: HTTPRequester {
 
     func disconnect() { connection = nil }
 
+    /// - Parameter deadline: monotonic nanoseconds, for all of it.
+    /// - Throws: when there is no complete answer; the request may or may not have been served.
     func perform(
         _ request: HTTPSinkRequest, deadline: UInt64
     ) throws(SinkError) -> HTTPSinkResponse {
@@ -105,11 +97,8 @@ final class ConnectionRequester: HTTPRequester {
     }
 
     private func encode(_ request: HTTPSinkRequest) -> [UInt8] {
-        let isDefaultPort = endpoint.address.port == (endpoint.tls == nil ? 80 : 443)
-        let host = endpoint.address.host
-        let bracketed = host.contains(":") ? "[\(host)]" : host
         var head = "\(request.method) \(request.target) HTTP/1.1\r\n"
-        head += "Host: \(isDefaultPort ? bracketed : endpoint.address.description)\r\n"
+        head += "Host: \(endpoint.hostField)\r\n"
         for field in request.fields { head += "\(field.name): \(field.value)\r\n" }
         if !request.body.isEmpty || request.method != "GET" && request.method != "HEAD" {
             head += "Content-Length: \(request.body.count)\r\n"

@@ -22,6 +22,13 @@ struct SinkEndpoint: Sendable, Hashable {
     var address: HostAndPort
     /// `nil` for plain TCP.
     var tls: SinkTLS?
+
+    /// The field `Host` of requests over HTTP: without the scheme's own port.
+    var hostField: String {
+        let isDefaultPort = address.port == (tls == nil ? 80 : 443)
+        let bracketed = address.host.contains(":") ? "[\(address.host)]" : address.host
+        return isDefaultPort ? bracketed : address.description
+    }
 }
 
 /// What a TLS client needs to know. Files are read at each connection.

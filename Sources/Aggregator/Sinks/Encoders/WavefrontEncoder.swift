@@ -20,6 +20,17 @@ struct WavefrontEncoder: SinkEncoder {
     private var tags: [UInt8] = []
 
     private static let special = ByteSet("\"\\")
+    private static let tagByteCountMax = 254
+    /// Letters, digits and `-_.` are a key's.
+    private static let unwantedInKeys = ByteSet { byte in
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"),
+            UInt8(ascii: "."):
+            false
+        default: true
+        }
+    }
     private static let excluded: Set<String> = [
         "namespace_id", "host_id", "pod_id", "hostname", "labels",
     ]
@@ -87,12 +98,22 @@ struct WavefrontEncoder: SinkEncoder {
     }
 
     private mutating func append(_ key: String, _ value: String) {
+        // Key and value together; nothing is left to send of a key as long as that.
+        let room = Self.tagByteCountMax - key.utf8.count
+        guard room > 0 else { return }
         tags.append(UInt8(ascii: " "))
-        SinkText.append(key, to: &tags)
+        SinkText.append(key, replacing: Self.unwantedInKeys, with: UInt8(ascii: "_"), to: &tags)
         SinkText.append("=\"", to: &tags)
-        let kept = value.utf8.count > 254 ? String(value.prefix(254 - key.utf8.count)) : value
         SinkText.append(
-            String(kept.map { $0 == "\n" ? " " : $0 }), escaping: Self.special, to: &tags)
+            String(Self.cut(value, to: room).map { $0.isNewline ? " " : $0 }),
+            escaping: Self.special, to: &tags)
         tags.append(UInt8(ascii: "\""))
+    }
+
+    /// As many whole characters as fit.
+    private static func cut(_ text: String, to byteCount: Int) -> Substring {
+        var kept = text[...]
+        while kept.utf8.count > byteCount { kept.removeLast() }
+        return kept
     }
 }

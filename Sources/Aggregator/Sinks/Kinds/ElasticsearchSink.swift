@@ -17,13 +17,13 @@ extension SinkDefinition {
                 SinkOption("esUserSecret", "password", secret: true),
                 SinkOption("api_key", "API key, as base64 of id:key", secret: true),
                 SinkOption("ver", "accepted for Heapster's sake: the server is asked"),
-                SinkOption("sniff", "accepted: name all servers with nodes instead"),
+                SinkOption("sniff", "true: ask the servers for all others; default false"),
                 SinkOption("healthCheck", "accepted: a failing server is left at once"),
                 SinkOption("startupHealthcheckTimeout", "accepted: starting never waits"),
                 SinkOption("maxRetries", "accepted: a request is tried until it arrives"),
                 SinkOption("bulkWorkers", "requests in flight; default 1"),
                 SinkOption("gzip", "true: compress"),
-            ] + SinkOption.tls
+            ] + AWSSigner.options + SinkOption.tls
         ) { (uri, options) throws(SinkConfigurationError) in
             try make(uri, options)
         }
@@ -42,14 +42,16 @@ extension SinkDefinition {
         }
         if !endpoints.isEmpty { target.endpoints = endpoints }
         let servers = target.endpoints
-        let backend = try ElasticsearchBackend(options, basePath: target.basePath)
+        let signer = try AWSSigner(options, kind: uri.kind)
+        let backend = try ElasticsearchBackend(
+            options, basePath: target.basePath, tls: servers[0].tls, isSigned: signer != nil)
         let encoder = ElasticsearchEncoder(
             clusterName: options.string("cluster_name", default: "default"),
             isDataStream: backend.isDataStream)
         return SinkPlan(
             encoder: encoder, order: .freshestFirst, overwrites: !backend.isDataStream,
             concurrency: try options.integer("bulkWorkers", default: 1, in: 1...64)
-        ) { HTTPDelivery(backend, servers, environment: $0) }
+        ) { HTTPDelivery(backend, servers, environment: $0, signer: signer) }
     }
 }
 
@@ -62,10 +64,19 @@ struct ElasticsearchBackend: HTTPSinkBackend {
     private let basePath: String
     private let credentials: HTTPCredentials
     private let isCompressed: Bool
-    /// Major version, in Elasticsearch's counting; 0 until the server was asked.
-    private var version = 0
+    private let sniffs: Bool
+    private let tls: SinkTLS?
+    /// `nil` until the server was asked.
+    private var version: ElasticsearchVersion?
 
-    init(_ options: SinkOptions, basePath: String) throws(SinkConfigurationError) {
+    /// - Parameters:
+    ///   - tls: for servers that are found.
+    ///   - isSigned: whether requests are signed. The services that want it do not show their nodes.
+    init(
+        _ options: SinkOptions, basePath: String, tls: SinkTLS?, isSigned: Bool
+    ) throws(SinkConfigurationError) {
+        self.tls = tls
+        sniffs = try options.boolean("sniff", default: false) && !isSigned
         isDataStream = try options.boolean("data_stream", default: false)
         index = options.string("index", default: "heapster")
         pipeline = options.string("pipeline")
@@ -82,14 +93,32 @@ struct ElasticsearchBackend: HTTPSinkBackend {
 
     mutating func prepare(_ exchange: HTTPExchange) throws(SinkError) {
         let answer = try call(exchange, "GET", "/", "")
-        version = try Self.version(answer.body)
+        guard answer.status / 100 == 2 else {
+            throw .backend("cannot ask for the version: HTTP \(answer.status) \(answer.excerpt)")
+        }
+        let version = try ElasticsearchVersion(rootDocument: answer.body)
+        if isDataStream, !version.hasDataStreams {
+            throw .backend("data streams need Elasticsearch 7.9; this is \(version)")
+        }
+        self.version = version
         let name = "heapwire-\(index)"
-        let path = version >= 8 ? "/_index_template/\(name)" : "/_template/\(name)"
-        let response = try call(exchange, "PUT", path, template)
+        let path = version.hasComposableTemplates ? "/_index_template/\(name)" : "/_template/\(name)"
+        let response = try call(exchange, "PUT", path, template(version))
         guard response.status / 100 == 2 else {
             throw .backend(
                 "cannot install the template: HTTP \(response.status) \(response.excerpt)")
         }
+    }
+
+    /// The addresses under which nodes say that they can be reached
+    /// (<https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-nodes-info>).
+    mutating func findServers(_ exchange: HTTPExchange) throws(SinkError) -> [SinkEndpoint]? {
+        guard sniffs else { return nil }
+        let answer = try call(exchange, "GET", "/_nodes/http", "")
+        guard answer.status == 200, let addresses = NodesAnswer.addresses(in: answer.body) else {
+            throw .backend("cannot ask for nodes: HTTP \(answer.status) \(answer.excerpt)")
+        }
+        return addresses.map { SinkEndpoint(address: $0, tls: tls) }
     }
 
     /// The root document, which wants credentials but nothing else.
@@ -106,45 +135,30 @@ struct ElasticsearchBackend: HTTPSinkBackend {
             HTTPSinkRequest(method, basePath + path, fields: fields, body: Array(body.utf8)))
     }
 
-    /// The major version of the root document; every OpenSearch takes what Elasticsearch 8 takes.
-    static func version(_ body: [UInt8]) throws(SinkError) -> Int {
-        let text = String(decoding: body.prefix(4_096), as: UTF8.self)
-        if Substring(text).range(of: "opensearch") != nil { return 8 }
-        guard let mark = Substring(text).range(of: "\"number\""),
-            let start = text[mark.upperBound...].firstIndex(where: { $0.isNumber }),
-            let major = Int(text[start...].prefix { $0.isNumber })
-        else { throw .malformedAnswer("no version in the server's root document") }
-        return major
-    }
-
     /// Texts are kept as they are, values are doubles, so that no document meets a mapping of
     /// another type.
-    private var template: String {
-        let text = version >= 5 ? "keyword" : "string"
+    private func template(_ version: ElasticsearchVersion) -> String {
         let properties = """
             "dynamic_templates":[\
             {"values":{"path_match":"*.value","mapping":{"type":"double"}}},\
-            {"texts":{"match_mapping_type":"string","mapping":{"type":"\(text)"}}}],\
+            {"texts":{"match_mapping_type":"string","mapping":{"type":"keyword"}}}],\
             "properties":{"@timestamp":{"type":"date"}}
             """
         let pattern = isDataStream ? index : "\(index)-*"
-        switch version {
-        case ...5:
-            return "{\"template\":\"\(pattern)\",\"mappings\":{\"doc\":{\(properties)}}}"
-        case 6:
-            return "{\"index_patterns\":[\"\(pattern)\"],\"mappings\":{\"doc\":{\(properties)}}}"
-        case 7:
-            return "{\"index_patterns\":[\"\(pattern)\"],\"mappings\":{\(properties)}}"
-        default:
+        if version.hasComposableTemplates {
             let stream = isDataStream ? ",\"data_stream\":{}" : ""
             return "{\"index_patterns\":[\"\(pattern)\"],\"priority\":200\(stream),"
                 + "\"template\":{\"mappings\":{\(properties)}}}"
         }
+        let patterns =
+            version.major < 6 ? "\"template\":\"\(pattern)\"" : "\"index_patterns\":[\"\(pattern)\"]"
+        let mappings = version.hasTypes ? "{\"doc\":{\(properties)}}" : "{\(properties)}"
+        return "{\(patterns),\"mappings\":\(mappings)}"
     }
 
     func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPSinkRequest {
         var path = "/\(URLText.encode(isDataStream ? index : dailyIndex(of: request.cycle)))"
-        if version < 7 { path += "/doc" }
+        if version?.hasTypes == true { path += "/doc" }
         path += "/_bulk"
         if let pipeline { path += "?pipeline=\(URLText.encode(pipeline))" }
         var fields = try credentials.fields()
@@ -161,6 +175,11 @@ struct ElasticsearchBackend: HTTPSinkBackend {
     private func dailyIndex(of cycle: Int64) -> String {
         let day = RFC3339.string(milliseconds: cycle).prefix(10)
         return "\(index)-\(String(day.map { $0 == "-" ? "." : $0 }))"
+    }
+
+    /// The index, or what a template names, was taken away.
+    mutating func needsPreparation(after response: HTTPSinkResponse) -> Bool {
+        response.status == 404
     }
 
     func judge(_ response: HTTPSinkResponse, _ request: SinkRequest) -> DeliveryOutcome {

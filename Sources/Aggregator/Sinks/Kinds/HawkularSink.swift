@@ -103,9 +103,9 @@ struct HawkularBackend: HTTPSinkBackend {
         var bodies: [String: JSONWriter] = [:]
         for message in messages {
             let key = String(decoding: message.key, as: UTF8.self)
-            let slash = key.firstIndex(of: "/") ?? key.startIndex
+            guard let slash = key.firstIndex(of: "/"), let end = message.value.firstIndex(of: 0x0A)
+            else { return .refused(reason: "the request is damaged") }
             let (type, id) = (String(key[..<slash]), String(key[key.index(after: slash)...]))
-            let end = message.value.firstIndex(of: 0x0A) ?? message.value.endIndex
             try sendTags(message.value[..<end], of: id, type, exchange)
             if bodies[type] == nil {
                 bodies[type] = JSONWriter()

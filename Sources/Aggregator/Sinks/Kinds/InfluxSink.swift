@@ -46,20 +46,24 @@ extension SinkDefinition {
 struct InfluxBackend: HTTPSinkBackend {
     private enum Version: Sendable {
         case one(database: String, policy: String, retention: Int64)
-        case two(organisation: String, bucket: String)
+        case two(organisation: String, bucket: String, retention: Int64)
     }
 
     private let version: Version
     private let credentials: HTTPCredentials
     private let basePath: String
     private let isCompressed: Bool
+    /// Version 2: whether a write said that the bucket is not there. Before, it is not looked for: a
+    /// token that may only write cannot see it.
+    private var bucketIsMissing = false
 
     init(_ options: SinkOptions, basePath: String) throws(SinkConfigurationError) {
         self.basePath = basePath
         isCompressed = try options.boolean("gzip", default: false)
         if let token = options.secret("token") {
             version = .two(
-                organisation: try options.required("org"), bucket: try options.required("bucket"))
+                organisation: try options.required("org"), bucket: try options.required("bucket"),
+                retention: try options.duration("retention", defaultMilliseconds: 0))
             credentials = .token(scheme: "Token", token)
         } else {
             version = .one(
@@ -73,11 +77,33 @@ struct InfluxBackend: HTTPSinkBackend {
     }
 
     mutating func prepare(_ exchange: HTTPExchange) throws(SinkError) {
-        guard case .one(let name, let policyName, let retention) = version else { return }
+        switch version {
+        case .one(let database, let policy, let retention):
+            try prepareDatabase(database, policy, retention, exchange)
+        case .two(let organisation, let bucket, let retention):
+            guard bucketIsMissing || retention > 0 else { return }
+            try InfluxBuckets(
+                credentials: credentials, basePath: basePath, organisation: organisation
+            ).prepare(bucket, retentionSeconds: retention / 1_000, exchange)
+            bucketIsMissing = false
+        }
+    }
+
+    private func prepareDatabase(
+        _ name: String, _ policyName: String, _ retention: Int64, _ exchange: HTTPExchange
+    ) throws(SinkError) {
         let (database, policy) = (Self.quoted(name), Self.quoted(policyName))
         if retention == 0 {
-            // As Heapster: a database that exists with other policies stays as it is.
-            _ = try query("CREATE DATABASE \(database) WITH NAME \(policy)", exchange)
+            // As Heapster, which leaves a database that exists as it is...
+            if try query("CREATE DATABASE \(database) WITH NAME \(policy)", exchange) != nil {
+                // ...but here the policy that is written to is made where it is missing.
+                let endless = "DURATION INF REPLICATION 1"
+                let created = "CREATE RETENTION POLICY \(policy) ON \(database) \(endless)"
+                let error = try query(created, exchange)
+                if let error, Substring(error).range(of: "already exists") == nil {
+                    throw .backend(error)
+                }
+            }
             return
         }
         try accepted(try query("CREATE DATABASE \(database)", exchange))
@@ -94,6 +120,7 @@ struct InfluxBackend: HTTPSinkBackend {
     /// Writes no line, which the server judges as any other write. A database that is not there
     /// yet is no problem: the first delivery makes it.
     mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPSinkResponse? {
+        defer { bucketIsMissing = false }
         let empty = SinkRequest(
             cycle: 0, pointCount: 0, body: isCompressed ? BodyPacking.gzip.pack([0x0A]) : [0x0A])
         var response = try exchange(try httpRequest(for: empty))
@@ -125,7 +152,7 @@ struct InfluxBackend: HTTPSinkBackend {
         case .one(let database, let policy, _):
             target =
                 "/write?db=\(URLText.encode(database))&precision=ns&rp=\(URLText.encode(policy))"
-        case .two(let organisation, let bucket):
+        case .two(let organisation, let bucket, _):
             target =
                 "/api/v2/write?org=\(URLText.encode(organisation))"
                 + "&bucket=\(URLText.encode(bucket))&precision=ns"
@@ -136,9 +163,9 @@ struct InfluxBackend: HTTPSinkBackend {
         return HTTPSinkRequest("POST", basePath + target, fields: fields, body: request.body)
     }
 
-    func needsPreparation(after response: HTTPSinkResponse) -> Bool {
-        guard case .one = version else { return false }
-        return response.status == 404
+    mutating func needsPreparation(after response: HTTPSinkResponse) -> Bool {
+        bucketIsMissing = response.status == 404
+        return bucketIsMissing
     }
 
     /// A partial write (400) has stored all points but those that the text counts, which can never

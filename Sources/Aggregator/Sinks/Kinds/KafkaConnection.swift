@@ -18,8 +18,9 @@ final class KafkaConnection {
 
     var isStale: Bool { connection.isStale }
 
+    /// - Parameter isFlexible: the version has tagged fields behind both headers (KIP-482).
     func call(
-        api: Int16, version: Int16, _ body: [UInt8], _ deadline: UInt64
+        api: Int16, version: Int16, isFlexible: Bool = false, _ body: [UInt8], _ deadline: UInt64
     ) throws(SinkError) -> KafkaReader {
         correlation &+= 1
         var message = KafkaWriter()
@@ -27,6 +28,7 @@ final class KafkaConnection {
         message.int16(version)
         message.int32(correlation)
         message.string("heapwire")
+        if isFlexible { message.bytes.append(0) }
         message.bytes += body
         var framed = KafkaWriter()
         framed.blob(message.bytes)
@@ -39,6 +41,7 @@ final class KafkaConnection {
         guard try answer.int32() == correlation else {
             throw .malformedAnswer("Kafka: the answer is to another request")
         }
+        if isFlexible { try answer.skipTaggedFields() }
         return answer
     }
 }
@@ -55,7 +58,7 @@ struct KafkaLogin: Sendable {
         body.string(mechanism.uppercased())
         var answer = try connection.call(api: 17, version: 1, body.bytes, deadline)
         let code = try answer.int16()
-        guard code == 0 else { throw .backend("Kafka: SASL \(mechanism): error \(code)") }
+        guard code == 0 else { throw .backend("Kafka: SASL \(mechanism): \(KafkaCode(code))") }
         let password = Array(try password.reveal().utf8)
         if mechanism == "plain" {
             _ = try step(connection, [0] + Array(user.utf8) + [0] + password, deadline)
@@ -79,7 +82,7 @@ struct KafkaLogin: Sendable {
         let code = try answer.int16()
         let reason = try answer.string()
         guard code == 0 else {
-            throw .backend("Kafka: login refused: error \(code) \(reason ?? "")")
+            throw .backend("Kafka: login refused: \(KafkaCode(code)) \(reason ?? "")")
         }
         return try answer.blob()
     }

@@ -181,6 +181,28 @@ struct KafkaReader {
         return max(0, count)
     }
 
+    /// Fields that later versions of the protocol may add (KIP-482).
+    mutating func skipTaggedFields() throws(SinkError) {
+        for _ in 0..<(try varint()) {
+            _ = try varint()
+            _ = try take(try varint())
+        }
+    }
+
+    /// An unsigned number of at most 31 bits.
+    private mutating func varint() throws(SinkError) -> Int {
+        var value = 0
+        for shift in stride(from: 0, to: 35, by: 7) {
+            let byte = Int(UInt8(bitPattern: try int8()))
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80 {
+                guard value <= Int(Int32.max) else { break }
+                return value
+            }
+        }
+        throw .malformedAnswer("Kafka: a number is too long")
+    }
+
     private mutating func number(_ byteCount: Int) throws(SinkError) -> UInt64 {
         try take(byteCount).reduce(0) { $0 << 8 | UInt64($1) }
     }

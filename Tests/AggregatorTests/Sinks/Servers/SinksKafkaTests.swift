@@ -1,16 +1,14 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 import Wire
 
 @testable import Aggregator
 
-/// The producer against librdkafka's mock cluster, read back with kcat.
-@Suite(
-    .serialized,
-    .enabled(
-        if: ProcessInfo.processInfo.environment["HEAPWIRE_MOCKBROKER"] != nil
-            && BackendServer.has("kcat"), "HEAPWIRE_MOCKBROKER names the mock cluster's program"))
+/// The producer against librdkafka's mock cluster, read back with kcat; against Tansu, a broker of other
+/// descent, read back with other clients; and, for what neither can, against a broker in Python.
+@Suite(.serialized, .enabled(if: SinkPrograms.arePresent && BackendServer.has("kcat")))
 struct SinksKafkaTests {
     /// The mock cluster and its commands.
     private final class Cluster {
@@ -20,9 +18,11 @@ struct SinksKafkaTests {
         let bootstrap: String
 
         init(brokers: Int, partitions: Int) throws {
-            let path = try #require(ProcessInfo.processInfo.environment["HEAPWIRE_MOCKBROKER"])
-            process.executableURL = URL(fileURLWithPath: path)
-            process.arguments = ["\(brokers)", "heapster-metrics", "\(partitions)"]
+            process.executableURL = URL(fileURLWithPath: try #require(SinkPrograms.python))
+            process.arguments = [
+                SinkPrograms.script("kafka_mock.py"), "\(brokers)", "heapster-metrics",
+                "\(partitions)",
+            ]
             process.standardInput = input
             process.standardOutput = output
             process.standardError = FileHandle.nullDevice
@@ -65,20 +65,37 @@ struct SinksKafkaTests {
             }
         }
 
-        /// All messages must be there, once each, an entity's in one partition and in order.
         func expectAll(cycles: [Int64], pods: Int = 5) throws {
-            let found = try messages()
-            #expect(found.count == cycles.count * pods * SinkRun.pointsPerPod)
-            #expect(Set(found.map(\.value)).count == found.count)
-            for (_, group) in Dictionary(grouping: found, by: \.key) {
-                #expect(Set(group.map(\.partition)).count == 1)
-                let times = try group.map { message -> String in
-                    let object = try JSONSerialization.jsonObject(with: Data(message.value.utf8))
-                    let fields = try #require(object as? [String: Any])
-                    return try #require(fields["MetricsTimestamp"] as? String)
-                }
-                #expect(times == times.sorted())
+            try SinksKafkaTests.expectAll(try messages(), cycles: cycles, pods: pods)
+        }
+    }
+
+    /// All messages must be there, once each, an entity's in one partition and in order.
+    private static func expectAll(
+        _ found: [(partition: String, key: String, value: String)], cycles: [Int64], pods: Int
+    ) throws {
+        #expect(found.count == cycles.count * pods * SinkRun.pointsPerPod)
+        #expect(Set(found.map(\.value)).count == found.count)
+        for (_, group) in Dictionary(grouping: found, by: \.key) {
+            #expect(Set(group.map(\.partition)).count == 1)
+            let times = try group.map { message -> String in
+                let object = try JSONSerialization.jsonObject(with: Data(message.value.utf8))
+                let fields = try #require(object as? [String: Any])
+                return try #require(fields["MetricsTimestamp"] as? String)
             }
+            #expect(times == times.sorted())
+        }
+    }
+
+    private static func messages(
+        _ objects: [[String: Any]]
+    ) throws -> [(partition: String, key: String, value: String)] {
+        try objects.map {
+            let partition = try #require($0["partition"] as? Int)
+            return (
+                "\(partition)", try #require($0["key"] as? String),
+                try #require($0["value"] as? String)
+            )
         }
     }
 
@@ -129,5 +146,112 @@ struct SinksKafkaTests {
         #expect(set.statuses[0].queuedRequests == 0, "\(set.statuses[0])")
         #expect(set.statuses[0].retriedRequests > 0)
         try cluster.expectAll(cycles: cycles)
+    }
+
+    @Test func leadersChangeBetweenAndUnderRequests() throws {
+        let cluster = try Cluster(brokers: 3, partitions: 6)
+        let set = try SinkRun.make(cluster.flag)
+        let cycles = SinkRun.cycles(10)
+        for (index, cycle) in cycles.enumerated() {
+            for partition in 0..<6 where index % 3 == 1 {
+                try cluster.command("leader \(partition) \((partition + index) % 3 + 1)")
+            }
+            set.offer(SinkRun.batch(cycle))
+            usleep(50_000)
+        }
+        set.stop(timeoutMilliseconds: 60_000)
+        #expect(set.statuses[0].queuedRequests == 0, "\(set.statuses[0])")
+        try cluster.expectAll(cycles: cycles)
+    }
+
+    /// What the broker will never take is set aside, the other partitions' messages arrive, and the
+    /// sequence numbers go on.
+    @Test func aRefusedBatchIsSetAsideAlone() throws {
+        let cluster = try Cluster(brokers: 1, partitions: 4)
+        let set = try SinkRun.make(cluster.flag)
+        let cycles = SinkRun.cycles(3)
+        for (index, cycle) in cycles.enumerated() {
+            // 10: MESSAGE_TOO_LARGE
+            if index == 1 { try cluster.command("err 0 10") }
+            set.offer(SinkRun.batch(cycle))
+            #expect(SinkRun.wait { set.statuses[0].queuedRequests == 0 && set.statuses[0].deliveredRequests + set.statuses[0].refusedRequests > index })
+        }
+        set.stop(timeoutMilliseconds: 60_000)
+        let status = set.statuses[0]
+        #expect(status.refusedRequests == 1 && status.queuedRequests == 0, "\(status)")
+        let found = try cluster.messages()
+        let refused = 3 * 5 * SinkRun.pointsPerPod - found.count
+        #expect(refused > 0 && refused < 5 * SinkRun.pointsPerPod)
+        #expect(Set(found.map(\.value)).count == found.count)
+        #expect(status.lastError?.contains("too large") == true, "\(status)")
+    }
+
+    // MARK: Tansu
+
+    @Test(
+        arguments: ["none", "gzip", "snappy", "lz4", "zstd"], ["kafka-python", "confluent"])
+    func aBrokerOfOtherDescentTakesEveryCompression(compression: String, client: String) throws {
+        let broker = try SinkPrograms.tansu()
+        let address = "127.0.0.1:\(broker.port)"
+        let made = try SinkPrograms.lines(
+            "kafka_topic.py", [address, "heapster-metrics", "4"])
+        #expect(made.count == 1)
+        let cycles = SinkRun.cycles(4)
+        try SinkRun.send("kafka:?brokers=\(address)&compression=\(compression)", cycles: cycles, pods: 12)
+        let wanted = cycles.count * 12 * SinkRun.pointsPerPod
+        let found = try SinkPrograms.lines(
+            "kafka_read.py", [client, address, "heapster-metrics", "\(wanted)"])
+        try Self.expectAll(try Self.messages(found), cycles: cycles, pods: 12)
+        #expect(Set(found.compactMap { $0["partition"] as? Int }).count == 4)
+        #expect(Set(found.compactMap { ($0["timestamp"] as? NSNumber)?.int64Value }) == Set(cycles))
+    }
+
+    // MARK: Login and TLS
+
+    /// Without TLS and with, with a client certificate, and with each mechanism.
+    @Test(arguments: ["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], ["", "tls", "mutual"])
+    func aBrokerThatWantsLoginAndTLS(mechanism: String, transport: String) throws {
+        let certificates = try TestCertificates()
+        let folder = certificates.folder.path
+        var arguments: [String] = []
+        var flag = "kafka:?compression=zstd"
+        if !mechanism.isEmpty {
+            arguments += ["sasl=\(mechanism)", "user=al=ice", "password=pa,ss wörd"]
+            let file = certificates.folder.appendingPathComponent("password")
+            try Data("pa,ss wörd\n".utf8).write(to: file)
+            flag += "&user=al%3Dice&passwordfile=\(file.path)&sasl=\(mechanism.lowercased())"
+        }
+        if !transport.isEmpty {
+            arguments.append("tls=\(folder)/server.pem,\(folder)/server.key")
+            flag += "&cacert=\(folder)/ca.pem"
+        }
+        if transport == "mutual" {
+            arguments.append("ca=\(folder)/ca.pem")
+            flag += "&cert=\(folder)/client.pem&key=\(folder)/client.key"
+        }
+        let broker = try SinkPrograms.server("kafka_broker.py", arguments)
+        let cycles = SinkRun.cycles(3)
+        try SinkRun.send(flag + "&brokers=127.0.0.1:\(broker.port)", cycles: cycles)
+        let printed = try SinkPrograms.objects(broker.output)
+        #expect(printed.allSatisfy { $0["violation"] == nil }, "\(broker.output)")
+        let messages = printed.filter { $0["value"] != nil }
+        try Self.expectAll(try Self.messages(messages), cycles: cycles, pods: 5)
+        #expect(Set(messages.compactMap { $0["compression"] as? Int }) == [4])
+    }
+
+    @Test(arguments: ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+    func aWrongPasswordIsSaidAndNothingIsLost(mechanism: String) throws {
+        let broker = try SinkPrograms.server(
+            "kafka_broker.py", ["sasl=\(mechanism)", "user=alice", "password=right"])
+        let set = try SinkRun.make(
+            "kafka:?brokers=127.0.0.1:\(broker.port)&user=alice&password=wrong&sasl="
+                + mechanism.lowercased())
+        set.offer(SinkRun.batch(SinkRun.cycles(1)[0]))
+        #expect(SinkRun.wait(seconds: 60) { set.statuses[0].lastError != nil })
+        set.stop(timeoutMilliseconds: 100)
+        let status = set.statuses[0]
+        #expect(status.queuedRequests == 1 && status.deliveredPoints == 0, "\(status)")
+        #expect(status.lastError?.contains("user or password are wrong") == true, "\(status)")
+        #expect(status.lastError?.contains("wrong\"") != true)
     }
 }

@@ -332,25 +332,14 @@ struct SinksServerTests {
         #expect(try JSONSerialization.jsonObject(with: Data(front.utf8)) is [String: Any])
     }
 
-    @Test(
-        .enabled(
-            if: ProcessInfo.processInfo.environment["HEAPWIRE_RIEMANN_PYTHON"] != nil,
-            "HEAPWIRE_RIEMANN_PYTHON names a Python with riemann-client"))
+    @Test(.enabled(if: SinkPrograms.arePresent))
     func riemannsOwnClientLibraryReadsTheEvents() throws {
-        let python = try #require(
-            ProcessInfo.processInfo.environment["HEAPWIRE_RIEMANN_PYTHON"])
-        let golden = try #require(HeapsterGolden.directory)
-        let script = golden.deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent("tools/riemann/riemann_server.py").path
-        let server = try BackendServer(
-            python, environment: ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"]
-        ) { _, port in [script, "\(port)"] }
+        let server = try SinkPrograms.server(
+            "riemann_server.py", environment: ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"])
         try SinkRun.send(
             "riemann:127.0.0.1:\(server.port)?ttl=90&state=ok&tags=a&tags=b",
             cycles: SinkRun.cycles(3))
-        let events = try server.output.split(separator: "\n").filter { $0.hasPrefix("{") }.map {
-            try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
-        }
+        let events = try SinkPrograms.objects(server.output)
         #expect(events.count == 75)
         let event = try #require(events.first { $0["service"] as? String == "memory/usage" })
         #expect(event["ttl"] as? Double == 90 && event["state"] as? String == "ok")
@@ -359,19 +348,9 @@ struct SinksServerTests {
         #expect((event["attributes"] as? [String: String])?["pod_name"]?.hasPrefix("web-") == true)
     }
 
-    @Test(
-        .enabled(
-            if: ProcessInfo.processInfo.environment["HEAPWIRE_OSMEM"] != nil,
-            "HEAPWIRE_OSMEM names an osmem-server"))
+    @Test(.enabled(if: SinkPrograms.arePresent))
     func openSearchHasEveryDocumentOnce() throws {
-        let path = try #require(ProcessInfo.processInfo.environment["HEAPWIRE_OSMEM"])
-        // Somebody else's program: as nobody.
-        let server = try BackendServer("/usr/bin/setpriv") { _, port in
-            [
-                "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", path,
-                "-no-stdin-watch", "-addr", "127.0.0.1:\(port)",
-            ]
-        }
+        let server = try SinkPrograms.openSearch()
         let flag =
             "opensearch:http://127.0.0.1:\(server.port)?cluster_name=c1&gzip=false"
         let cycles = SinkRun.cycles(3)
