@@ -177,10 +177,15 @@ class Session(socketserver.BaseRequestHandler):
     def scram_step(self, text):
         if self.scram is None:
             mechanism = ScramMechanism(MECHANISM)
-            known = {OPTIONS["user"]: mechanism.make_auth_info(OPTIONS["password"], iteration_count=4_096)}
-            if OPTIONS["user"] not in text:
-                raise PermissionError("unknown user")
-            self.scram = mechanism.make_server(lambda user: known[user])
+            known = mechanism.make_auth_info(OPTIONS["password"], iteration_count=4_096)
+
+            def lookup(user):
+                # RFC 5802: a comma and an equals sign are written otherwise in a name.
+                if user.replace("=2C", ",").replace("=3D", "=") != OPTIONS["user"]:
+                    raise PermissionError("unknown user")
+                return known
+
+            self.scram = mechanism.make_server(lookup)
             self.scram.set_client_first(text)
             return self.scram.get_server_first().encode()
         self.scram.set_client_final(text)

@@ -9,6 +9,14 @@ final class BlockingConnection {
     /// Received and not yet taken.
     private var buffer: [UInt8] = []
     private var bufferStart = 0
+    /// Where each read puts its bytes first.
+    private let scratch = Scratch()
+
+    /// An object of its own, so that it goes also where connecting fails.
+    private final class Scratch {
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 16_384, alignment: 16)
+        deinit { bytes.deallocate() }
+    }
 
     /// Resolves and connects, trying each address in turn.
     ///
@@ -160,16 +168,11 @@ final class BlockingConnection {
             bufferStart = 0
         }
         while true {
-            let used = buffer.count
-            buffer.append(contentsOf: repeatElement(0, count: 16_384))
-            let outcome = buffer.withUnsafeMutableBytes {
-                stream.read(into: UnsafeMutableRawBufferPointer(rebasing: $0[used...]))
-            }
+            let outcome = stream.read(into: scratch.bytes)
             if case .done(let count) = outcome {
-                buffer.removeSubrange((used + count)...)
+                buffer.append(contentsOf: scratch.bytes[..<count])
                 return true
             }
-            buffer.removeSubrange(used...)
             switch outcome {
             case .done: break
             case .wantsRead: try wait(POLLIN, deadline, "waiting for an answer")

@@ -39,12 +39,9 @@ struct BigQueryEncoder: SinkEncoder {
         }
         endRow(&requests)
         // As cAdvisor: a row of its own for each filesystem.
-        var index = 0
-        while index < set.labeledValues.count {
-            let labels = set.labeledValues[index].labels
+        for child in ChildRuns(set.labeledValues) {
             var columns: [(StaticString, Int64)] = []
-            while index < set.labeledValues.count, set.labeledValues[index].labels == labels {
-                let sample = set.labeledValues[index]
+            for sample in child {
                 if case .integer(let value) = sample.value {
                     if sample.metric == .catalogue(.filesystemUsage) {
                         columns.append(("fs_usage", value))
@@ -52,10 +49,9 @@ struct BigQueryEncoder: SinkEncoder {
                         columns.append(("fs_limit", value))
                     }
                 }
-                index += 1
             }
             if columns.isEmpty { continue }
-            let device = ChildName.text(of: labels)
+            let device = ChildName.text(of: child[child.startIndex].labels)
             beginRow(set, "\(key)|\(device)")
             json.key("fs_device")
             json.string(device)

@@ -38,18 +38,14 @@ struct ElasticsearchEncoder: SinkEncoder {
             familyDocument(
                 family, key, set.values.lazy.map { ($0.metric.name, $0.value) }, &requests)
         }
-        var index = 0
-        while index < set.labeledValues.count {
-            let child = set.labeledValues[index].labels
-            var end = index
-            while end < set.labeledValues.count, set.labeledValues[end].labels == child { end += 1 }
+        for run in ChildRuns(set.labeledValues) {
+            let child = run[run.startIndex].labels
             setTags(set.labels, child)
             let childKey = key + "|" + child.map { "\($0.key)=\($0.value)" }.joined(separator: ",")
             for family in Family.allCases {
-                let values = set.labeledValues[index..<end].lazy.map { ($0.metric.name, $0.value) }
+                let values = run.lazy.map { ($0.metric.name, $0.value) }
                 familyDocument(family, childKey, values, &requests)
             }
-            index = end
         }
     }
 

@@ -73,19 +73,15 @@ struct InfluxEncoder: SinkEncoder {
         } else {
             for sample in set.values { write(sample.metric, sample.value, &requests) }
         }
-        var index = 0
-        while index < set.labeledValues.count {
-            let labels = set.labeledValues[index].labels
-            merger.merge(set.labels, labels)
+        for child in ChildRuns(set.labeledValues) {
+            merger.merge(set.labels, child[child.startIndex].labels)
             setTags()
-            while index < set.labeledValues.count, set.labeledValues[index].labels == labels {
-                let sample = set.labeledValues[index]
+            for sample in child {
                 if options.usesFields {
                     collect(sample.metric, sample.value)
                 } else {
                     write(sample.metric, sample.value, &requests)
                 }
-                index += 1
             }
             writeGroups(&requests)
         }

@@ -13,13 +13,27 @@ struct RemoteWrite2Encoder: SinkEncoder {
     /// Packed references of the current set's labels.
     private var labelReferences: [UInt8] = []
     private var encodedTime: [UInt8] = []
-    private var series: [UInt8] = []
+    /// What a metric of the catalogue has in this request's table, by kind of entity and number. A
+    /// look-up by text for each point would cost more than all the rest.
+    private var metricReferences: [MetricReferences]
+
+    private struct MetricReferences {
+        /// 0: not in the table yet.
+        var name: UInt32 = 0
+        var help: UInt32 = 0
+        var isCounter = false
+    }
 
     private static let pointCountMax = 10_000
+    /// `__name__` is in the table first, behind the empty text.
+    private static let nameKeyReference: UInt8 = 1
+    private static let rowsPerKind = (Catalog.metrics.map { Int($0.id.rawValue) }.max() ?? 0) + 1
 
     init(_ options: RemoteWriteEncoder.Options) {
         names = RemoteWriteNames(prefix: options.prefix)
         labels = RemoteWriteLabels(options)
+        metricReferences = Array(
+            repeating: MetricReferences(), count: Self.rowsPerKind * EntityKind.allCases.count)
     }
 
     mutating func begin(cycle: Int64) {
@@ -30,17 +44,12 @@ struct RemoteWrite2Encoder: SinkEncoder {
 
     mutating func encode(_ set: borrowing MetricSet, into requests: inout RequestBuilder) {
         let table = names.table(of: set.kind)
+        let firstRow = names.number(of: set.kind) * Self.rowsPerKind
         setLabels(set, [])
-        for sample in set.values { add(sample.metric, sample.value, table, &requests) }
-        var index = 0
-        while index < set.labeledValues.count {
-            let child = set.labeledValues[index].labels
-            setLabels(set, child)
-            while index < set.labeledValues.count, set.labeledValues[index].labels == child {
-                let sample = set.labeledValues[index]
-                add(sample.metric, sample.value, table, &requests)
-                index += 1
-            }
+        for sample in set.values { add(sample.metric, sample.value, table, firstRow, &requests) }
+        for child in ChildRuns(set.labeledValues) {
+            setLabels(set, child[child.startIndex].labels)
+            for sample in child { add(sample.metric, sample.value, table, firstRow, &requests) }
         }
         if requests.pointCount >= Self.pointCountMax { end(into: &requests) }
     }
@@ -57,6 +66,9 @@ struct RemoteWrite2Encoder: SinkEncoder {
         symbolBytes.removeAll(keepingCapacity: true)
         // Reference 0 is the empty text.
         _ = reference("")
+        let nameKey = reference("__name__")
+        precondition(nameKey == UInt32(Self.nameKeyReference), "\(nameKey)")
+        for index in metricReferences.indices { metricReferences[index] = MetricReferences() }
     }
 
     private mutating func reference(_ text: String) -> UInt32 {
@@ -76,36 +88,48 @@ struct RemoteWrite2Encoder: SinkEncoder {
         }
     }
 
+    @inline(__always)
     private mutating func add(
         _ metric: MetricKey, _ value: MetricValue, _ table: RemoteWriteNames.Table,
-        _ requests: inout RequestBuilder
+        _ firstRow: Int, _ requests: inout RequestBuilder
     ) {
-        let nameKey = UInt64(reference("__name__"))
-        let name = UInt64(reference(table.name(metric)))
-        series.removeAll(keepingCapacity: true)
-        Protobuf.append(
-            header: 1,
-            byteCount: Protobuf.varintByteCount(nameKey) + Protobuf.varintByteCount(name)
-                + labelReferences.count, to: &series)
-        Protobuf.append(varint: nameKey, to: &series)
-        Protobuf.append(varint: name, to: &series)
-        series.append(contentsOf: labelReferences)
-        series.append(2 << 3 | 2)
-        series.append(UInt8(9 + encodedTime.count))
-        Protobuf.append(1, double: value.double * table.scale(metric), to: &series)
-        series.append(contentsOf: encodedTime)
-        let help: UInt32
+        let row: MetricReferences
         switch metric {
-        case .catalogue(let id): help = reference(Catalog.metric(id).help)
-        case .named: help = 0
+        case .catalogue(let id):
+            let index = firstRow &+ Int(id.rawValue)
+            if metricReferences[index].name == 0 {
+                metricReferences[index] = MetricReferences(
+                    name: reference(table.name(metric)), help: reference(Catalog.metric(id).help),
+                    isCounter: metric.kind == .counter)
+            }
+            row = metricReferences[index]
+        case .named(_, let kind):
+            row = MetricReferences(
+                name: reference(table.name(metric)), help: 0, isCounter: kind == .counter)
         }
-        Protobuf.append(5, to: &series) { metadata in
-            // METRIC_TYPE_COUNTER, METRIC_TYPE_GAUGE.
-            Protobuf.append(1, varint: metric.kind == .counter ? 1 : 2, to: &metadata)
-            Protobuf.append(3, varint: UInt64(help), to: &metadata)
-        }
+        let labelsCount =
+            1 + Protobuf.varintByteCount(UInt64(row.name)) + labelReferences.count
+        let sampleCount = 9 + encodedTime.count
+        // Type and help, each behind its tag.
+        let metadataCount = 3 + Protobuf.varintByteCount(UInt64(row.help))
+        let count =
+            1 + Protobuf.varintByteCount(UInt64(labelsCount)) + labelsCount + 2 + sampleCount + 2
+            + metadataCount
         requests.beginItem()
-        Protobuf.append(5, bytes: series, to: &requests.bytes)
+        Protobuf.append(header: 5, byteCount: count, to: &requests.bytes)
+        Protobuf.append(header: 1, byteCount: labelsCount, to: &requests.bytes)
+        requests.bytes.append(Self.nameKeyReference)
+        Protobuf.append(varint: UInt64(row.name), to: &requests.bytes)
+        requests.bytes.append(contentsOf: labelReferences)
+        requests.bytes.append(2 << 3 | 2)
+        requests.bytes.append(UInt8(sampleCount))
+        Protobuf.append(1, double: value.double * table.scale(metric), to: &requests.bytes)
+        requests.bytes.append(contentsOf: encodedTime)
+        requests.bytes.append(5 << 3 | 2)
+        requests.bytes.append(UInt8(metadataCount))
+        // METRIC_TYPE_COUNTER, METRIC_TYPE_GAUGE.
+        Protobuf.append(1, varint: row.isCounter ? 1 : 2, to: &requests.bytes)
+        Protobuf.append(3, varint: UInt64(row.help), to: &requests.bytes)
         requests.endItem()
     }
 }

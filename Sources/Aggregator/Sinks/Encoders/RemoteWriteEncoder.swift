@@ -36,15 +36,9 @@ struct RemoteWriteEncoder: SinkEncoder {
         let table = names.table(of: set.kind)
         setLabels(set, [])
         for sample in set.values { series(sample.metric, sample.value, table, &requests) }
-        var index = 0
-        while index < set.labeledValues.count {
-            let child = set.labeledValues[index].labels
-            setLabels(set, child)
-            while index < set.labeledValues.count, set.labeledValues[index].labels == child {
-                let sample = set.labeledValues[index]
-                series(sample.metric, sample.value, table, &requests)
-                index += 1
-            }
+        for child in ChildRuns(set.labeledValues) {
+            setLabels(set, child[child.startIndex].labels)
+            for sample in child { series(sample.metric, sample.value, table, &requests) }
         }
     }
 
@@ -118,7 +112,7 @@ struct RemoteWriteLabels: Sendable {
 /// The `__name__` labels of the whole catalogue for each kind of entity, encoded.
 struct RemoteWriteNames: Sendable {
     struct Table: Sendable {
-        fileprivate let kind: EntityKind
+        let kind: EntityKind
         fileprivate let prefix: String
         /// By metric number.
         fileprivate var encoded: [[UInt8]]
@@ -169,11 +163,14 @@ struct RemoteWriteNames: Sendable {
         }
     }
 
-    func table(of kind: EntityKind) -> Table {
-        guard let table = tables.first(where: { $0.kind == kind }) else {
+    func table(of kind: EntityKind) -> Table { tables[number(of: kind)] }
+
+    /// Counts the kinds of entities from zero.
+    func number(of kind: EntityKind) -> Int {
+        guard let number = tables.firstIndex(where: { $0.kind == kind }) else {
             preconditionFailure("no names for \(kind)")
         }
-        return table
+        return number
     }
 
     fileprivate static func encode(_ name: String) -> [UInt8] {

@@ -101,8 +101,9 @@ struct ElasticsearchBackend: HTTPSinkBackend {
             throw .backend("data streams need Elasticsearch 7.9; this is \(version)")
         }
         self.version = version
-        let name = "heapwire-\(index)"
-        let path = version.hasComposableTemplates ? "/_index_template/\(name)" : "/_template/\(name)"
+        let name = "heapwire-\(URLText.encode(index))"
+        let path =
+            version.hasComposableTemplates ? "/_index_template/\(name)" : "/_template/\(name)"
         let response = try call(exchange, "PUT", path, template(version))
         guard response.status / 100 == 2 else {
             throw .backend(
@@ -151,7 +152,8 @@ struct ElasticsearchBackend: HTTPSinkBackend {
                 + "\"template\":{\"mappings\":{\(properties)}}}"
         }
         let patterns =
-            version.major < 6 ? "\"template\":\"\(pattern)\"" : "\"index_patterns\":[\"\(pattern)\"]"
+            version.major < 6
+            ? "\"template\":\"\(pattern)\"" : "\"index_patterns\":[\"\(pattern)\"]"
         let mappings = version.hasTypes ? "{\"doc\":{\(properties)}}" : "{\(properties)}"
         return "{\(patterns),\"mappings\":\(mappings)}"
     }

@@ -63,11 +63,11 @@ extension SinkDefinition {
             options, kind: uri.kind, scope: "https://www.googleapis.com/auth/bigquery.insertdata",
             server: "bigquery.googleapis.com"
         ) { "/bigquery/v2/projects/\($0)/datasets/\(dataset)/tables/\(table)/insertAll" }
-        backend.reportsRows = true
+        let encoder = BigQueryEncoder(
+            clusterName: options.string("cluster_name", default: "default"))
+        backend.rows = encoder.envelope
         return SinkPlan(
-            encoder: BigQueryEncoder(
-                clusterName: options.string("cluster_name", default: "default")),
-            order: .freshestFirst, overwrites: false
+            encoder: encoder, order: .freshestFirst, overwrites: false
         ) { [backend] in HTTPDelivery(backend, [backend.endpoint], environment: $0) }
     }
 }
@@ -75,8 +75,8 @@ extension SinkDefinition {
 /// One POST of JSON with an access token, to a path with the project in it.
 struct GoogleBackend: HTTPSinkBackend {
     let endpoint: SinkEndpoint
-    /// Whether an answer of 200 can name rows that were not taken.
-    var reportsRows = false
+    /// What stands around rows, where an answer of 200 can name some that were not taken.
+    var rows: RequestEnvelope?
     private var credentials: GoogleCredentials
     private let path: @Sendable (String) -> String
     private var authorization: [(name: String, value: String)] = []
@@ -117,18 +117,12 @@ struct GoogleBackend: HTTPSinkBackend {
     }
 
     func judge(_ response: HTTPSinkResponse, _ request: SinkRequest) -> DeliveryOutcome {
-        guard response.status == 200, reportsRows,
-            Substring(response.excerpt).range(of: "insertErrors") != nil
-        else { return HTTPVerdict.byStatus(response) }
-        // With skipInvalidRows the others were taken.
-        var refused = request
-        var rest = Substring(String(decoding: response.body, as: UTF8.self))
-        refused.pointCount = 0
-        while let mark = rest.range(of: "\"index\"") {
-            refused.pointCount += 1
-            rest = rest[mark.upperBound...]
+        guard response.status == 200, let rows else { return HTTPVerdict.byStatus(response) }
+        guard let verdicts = ItemVerdicts(bigQuery: response.body) else {
+            return .failed(reason: "the answer to insertAll is not JSON as documented")
         }
-        return .partly(remaining: nil, refused: refused, reason: response.excerpt)
+        // With skipInvalidRows the others were taken.
+        return verdicts.outcome(of: request, in: rows)
     }
 }
 

@@ -187,9 +187,12 @@ struct RedisConversation: StreamSinkProtocol {
         }
     }
 
+    /// Arrays in arrays: EXEC answers with one of plain replies.
+    private static let depthMax = 4
+
     /// Reads one reply; its error text if it is one, or has one in it.
     private static func reply(
-        _ connection: BlockingConnection, _ deadline: UInt64
+        _ connection: BlockingConnection, _ deadline: UInt64, depth: Int = 0
     ) throws(SinkError) -> String? {
         let line = try connection.readLine(limit: 65_536, deadline: deadline)
         let text = String(decoding: line.dropFirst(), as: UTF8.self)
@@ -203,12 +206,14 @@ struct RedisConversation: StreamSinkProtocol {
             if count >= 0 { _ = try connection.read(count + 2, deadline: deadline) }
             return nil
         case UInt8(ascii: "*"):
-            guard let count = Int(text), count <= 1_024 else {
+            guard let count = Int(text), count <= 1_024, depth < depthMax else {
                 throw .malformedAnswer("Redis: *\(text)")
             }
             var failure: String?
             for _ in 0..<max(0, count) {
-                if let error = try reply(connection, deadline) { failure = failure ?? error }
+                if let error = try reply(connection, deadline, depth: depth + 1) {
+                    failure = failure ?? error
+                }
             }
             return failure
         default:

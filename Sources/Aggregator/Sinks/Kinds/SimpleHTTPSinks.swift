@@ -5,6 +5,10 @@ struct PostBackend: HTTPSinkBackend {
     var target: String
     var fields: [(name: String, value: String)]
     var credentials: HTTPCredentials = .none
+    /// What an answer means, where its status is not enough.
+    var verdict: @Sendable (HTTPSinkResponse, SinkRequest) -> DeliveryOutcome = { response, _ in
+        HTTPVerdict.byStatus(response)
+    }
     /// A body without any point, which the server takes or refuses as it would another; `nil`
     /// where it takes none.
     var emptyBody: [UInt8]?
@@ -13,6 +17,10 @@ struct PostBackend: HTTPSinkBackend {
         guard let emptyBody else { return nil }
         return try exchange(
             httpRequest(for: SinkRequest(cycle: 0, pointCount: 0, body: emptyBody)))
+    }
+
+    func judge(_ response: HTTPSinkResponse, _ request: SinkRequest) -> DeliveryOutcome {
+        verdict(response, request)
     }
 
     func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPSinkRequest {
@@ -133,11 +141,21 @@ extension SinkDefinition {
         let fallback = options.string("cluster_name", default: "k8s-cluster")
         let encoder = OpenTSDBEncoder(
             clusterName: options.string("cluster", default: fallback))
-        let backend = PostBackend(
+        var backend = PostBackend(
             target: "\(target.basePath)/api/put?summary",
             fields: [("Content-Type", "application/json; charset=UTF-8")])
+        backend.verdict = { response, request in
+            // The others were stored; which ones it does not say.
+            guard response.status == 400, let failed = FlatJSON.number("failed", in: response.body),
+                (1...Int64(request.pointCount)).contains(failed), failed < request.pointCount
+            else { return HTTPVerdict.byStatus(response) }
+            var refused = request
+            refused.pointCount = Int(failed)
+            return .partly(
+                remaining: nil, refused: refused, reason: "HTTP 400 \(response.excerpt)")
+        }
         return SinkPlan(encoder: encoder, order: .freshestFirst, overwrites: true) {
-            [endpoints = target.endpoints] in
+            [backend, endpoints = target.endpoints] in
             HTTPDelivery(backend, endpoints, environment: $0)
         }
     }
@@ -160,12 +178,21 @@ extension SinkDefinition {
             throw .missingOption(sink: uri.kind, option: "writekey")
         }
         let dataset = URLText.encode(options.string("dataset", default: "heapster"))
-        let backend = PostBackend(
+        let encoder = HoneycombEncoder()
+        var backend = PostBackend(
             target: "\(target.basePath)/1/batch/\(dataset)",
             fields: [("Content-Type", "application/json")],
             credentials: .field("X-Honeycomb-Team", key))
-        return SinkPlan(encoder: HoneycombEncoder(), order: .freshestFirst, overwrites: false) {
-            HTTPDelivery(backend, target.endpoints, environment: $0)
+        backend.verdict = { [envelope = encoder.envelope] response, request in
+            guard response.status == 200 else { return HTTPVerdict.byStatus(response) }
+            guard let verdicts = ItemVerdicts(honeycomb: response.body) else {
+                return .failed(reason: "the answer to a batch is not JSON as documented")
+            }
+            return verdicts.outcome(of: request, in: envelope)
+        }
+        return SinkPlan(encoder: encoder, order: .freshestFirst, overwrites: false) {
+            [backend, endpoints = target.endpoints] in
+            HTTPDelivery(backend, endpoints, environment: $0)
         }
     }
 

@@ -13,6 +13,9 @@ final class BackendServer {
     private let arguments: [String]
     private let environment: [String: String]
     private var process = Process()
+    /// Whether it is ended without being asked: for what keeps nothing, and for what inherits a test's
+    /// blocked signals.
+    var isDisposable = false
     private var log: URL { folder.appendingPathComponent("server.log") }
 
     struct Failure: Error, CustomStringConvertible { var description: String }
@@ -109,6 +112,7 @@ final class BackendServer {
 
     func stop() {
         guard process.isRunning else { return }
+        if isDisposable { return kill() }
         process.terminate()
         for _ in 0..<250 where process.isRunning { usleep(20_000) }
         if process.isRunning { kill() }

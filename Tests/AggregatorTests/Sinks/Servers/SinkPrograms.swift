@@ -36,10 +36,12 @@ enum SinkPrograms {
     private static func asNobody(
         _ path: String, _ arguments: (UInt16) -> [String]
     ) throws -> BackendServer {
-        try BackendServer("/usr/bin/setpriv") { _, port in
+        let server = try BackendServer("/usr/bin/setpriv") { _, port in
             ["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", path]
                 + arguments(port)
         }
+        server.isDisposable = true
+        return server
     }
 
     /// An OpenSearch-compatible server.
@@ -61,12 +63,15 @@ enum SinkPrograms {
 
     /// A server of `Tests/SinkServers` that takes its port first.
     static func server(
-        _ name: String, environment: [String: String] = [:], _ arguments: [String] = []
+        _ name: String, environment: [String: String] = [:], port: UInt16? = nil,
+        _ arguments: [String] = []
     ) throws -> BackendServer {
         guard let python else { throw BackendServer.Failure(description: "no Python") }
-        return try BackendServer(python, environment: environment) { _, port in
+        let server = try BackendServer(python, environment: environment, port: port) { _, port in
             [script(name), "\(port)"] + arguments
         }
+        server.isDisposable = true
+        return server
     }
 
     /// What a script prints: a JSON object a line.

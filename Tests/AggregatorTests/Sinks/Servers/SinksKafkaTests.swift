@@ -30,7 +30,10 @@ struct SinksKafkaTests {
             bootstrap = try Self.line(output)
         }
 
-        deinit { process.terminate() }
+        deinit {
+            Glibc.kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+        }
 
         func command(_ text: String) throws {
             input.fileHandleForWriting.write(Data("\(text)\n".utf8))
@@ -174,7 +177,12 @@ struct SinksKafkaTests {
             // 10: MESSAGE_TOO_LARGE
             if index == 1 { try cluster.command("err 0 10") }
             set.offer(SinkRun.batch(cycle))
-            #expect(SinkRun.wait { set.statuses[0].queuedRequests == 0 && set.statuses[0].deliveredRequests + set.statuses[0].refusedRequests > index })
+            #expect(
+                SinkRun.wait {
+                    set.statuses[0].queuedRequests == 0
+                        && set.statuses[0].deliveredRequests + set.statuses[0].refusedRequests
+                            > index
+                })
         }
         set.stop(timeoutMilliseconds: 60_000)
         let status = set.statuses[0]
@@ -197,7 +205,8 @@ struct SinksKafkaTests {
             "kafka_topic.py", [address, "heapster-metrics", "4"])
         #expect(made.count == 1)
         let cycles = SinkRun.cycles(4)
-        try SinkRun.send("kafka:?brokers=\(address)&compression=\(compression)", cycles: cycles, pods: 12)
+        try SinkRun.send(
+            "kafka:?brokers=\(address)&compression=\(compression)", cycles: cycles, pods: 12)
         let wanted = cycles.count * 12 * SinkRun.pointsPerPod
         let found = try SinkPrograms.lines(
             "kafka_read.py", [client, address, "heapster-metrics", "\(wanted)"])
@@ -248,8 +257,8 @@ struct SinksKafkaTests {
                 + mechanism.lowercased())
         set.offer(SinkRun.batch(SinkRun.cycles(1)[0]))
         #expect(SinkRun.wait(seconds: 60) { set.statuses[0].lastError != nil })
-        set.stop(timeoutMilliseconds: 100)
         let status = set.statuses[0]
+        set.stop(timeoutMilliseconds: 100)
         #expect(status.queuedRequests == 1 && status.deliveredPoints == 0, "\(status)")
         #expect(status.lastError?.contains("user or password are wrong") == true, "\(status)")
         #expect(status.lastError?.contains("wrong\"") != true)
