@@ -128,6 +128,27 @@ def measure(bin_directory, tools, containers, seconds, idle_processes=0, with_fl
         memory.remove()
 
 
+def scale(bin_directory, tools, seconds):
+    """The cost by number of containers, and with processes that are none of the agent's business.
+
+    The machine's own cgroups cost something too, so linear is a line that need not go through zero.
+    """
+    rows = []
+    for count, idle in ((10, 0), (100, 0), (100, 2000), (1000, 0)):
+        r = measure(bin_directory, tools, count, seconds, idle_processes=idle)
+        r["other_processes"] = idle
+        rows.append(r)
+        print(f"{count:5} containers, {idle:5,} other processes: {r['cpu_us_per_step']:9.1f} us a step, "
+              f"{r['cpu_us_per_container']:7.2f} us a container, {r['cpu_ratio_to_floor']:.2f} of the floor, "
+              f"{r['rss_kib']} KiB resident, {r['kernel_memory_kib']} KiB of the kernel's", flush=True)
+    ten, hundred, crowded, thousand = (r["cpu_us_per_step"] for r in rows)
+    low, high = (hundred - ten) / 90, (thousand - hundred) / 900
+    print(f"one container more: {low:.1f} us between 10 and 100, {high:.1f} us between 100 and 1,000")
+    print(json.dumps({"scaling": rows, "us_per_container_10_to_100": round(low, 2),
+                      "us_per_container_100_to_1000": round(high, 2),
+                      "crowded_ratio": round(crowded / hundred, 3)}))
+
+
 def main():
     options = dict(a[2:].split("=") for a in sys.argv[2:] if "=" in a)
     seconds, containers = int(options.get("seconds", 30)), int(options.get("containers", 220))
@@ -136,14 +157,8 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         tools = {name: compile_c(name, directory) for name in ("load", "floor")}
         if "--scaling" in sys.argv:
-            for count in (10, 100, 1000):
-                r = measure(sys.argv[1], tools, count, seconds)
-                print(f"{count:5} containers: {r['cpu_us_per_step']:9.1f} us a step, "
-                      f"{r['cpu_us_per_container']:7.2f} us a container, {r['cpu_ratio_to_floor']:.2f} of the floor, "
-                      f"{r['rss_kib']} KiB resident", flush=True)
-            r = measure(sys.argv[1], tools, 100, seconds, idle_processes=2000)
-            print(f"  100 containers and 2,000 other processes: {r['cpu_us_per_step']:.1f} us a step, "
-                  f"{r['cpu_ratio_to_floor']:.2f} of the floor", flush=True)
+            scale(sys.argv[1], tools, seconds)
+            return
         result = measure(sys.argv[1], tools, containers, seconds)
     print(f"{containers} containers in {containers // 2} pods, 1 s steps, {seconds} s")
     for key, value in result.items():

@@ -10,6 +10,8 @@ struct AgentConfiguration {
     var resolution: Int64?
     var roots = HostRoots()
     var groups = SampleGroups.standard
+    var walkRate = 0
+    var walkInterval: Int64 = 300_000
     var isPrinting = false
     /// `--print-values`: for programs.
     var isPrintingValues = false
@@ -52,6 +54,14 @@ struct AgentConfiguration {
             "disable", "GROUPS", repeatable: true,
             "Groups of metrics not to sample, separated by commas. The groups are: "
                 + SampleGroups.names.map(\.name).joined(separator: ", ") + ", and all."),
+        Flag(
+            "walk-rate", "FILES", default: "0",
+            "Files and directories a second, up to 1000000, that a thread of its own may look at to measure "
+                + "writable layers, logs and emptyDirs of containers where no project quota counts them. "
+                + "0 walks nothing."),
+        Flag(
+            "walk-interval", "DURATION", default: "5m",
+            "Time between two walks of one directory, 1m to 24h."),
         Flag(
             "ring-bytes", "SIZE", default: "4Mi",
             "Memory for frames that no aggregator has acknowledged yet, 256Ki to 4Gi. The default "
@@ -116,6 +126,8 @@ struct AgentConfiguration {
         roots.rootfs = line.text("rootfs") ?? ""
         roots.kubelet = line.text("kubelet-dir") ?? roots.kubelet
         ringBytes = line.bytes("ring-bytes", in: (256 << 10)...(4 << 30)) ?? ringBytes
+        walkRate = line.integer("walk-rate", in: 0...1_000_000) ?? walkRate
+        walkInterval = line.milliseconds("walk-interval", in: 60_000...86_400_000) ?? walkInterval
         spoolDirectory = line.text("spool-dir")
         isInsecure = line.bool("insecure-ingest")
         readGroups(&line)

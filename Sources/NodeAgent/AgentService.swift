@@ -324,7 +324,9 @@ final class AgentService {
         Diagnostics.info(
             "state: frames \(ring.oldest) to \(ring.next - 1) in the ring, \(ring.byteCount) of "
                 + "\(ring.capacity) bytes, \(ring.evictedUnsettledCount) lost; "
-                + "\(sampler.registry.subjectCount) subjects, last step took "
+                + "\(sampler.registry.subjectCount) subjects in \(sampler.registry.slotCount) slots, "
+                + "\(sampler.registry.schemaCount) schemas, \(sampler.files.keptCount) kept files, "
+                + "\(sampler.files.failureCount) read errors, last step took "
                 + "\(sampler.lastStepNanoseconds / 1_000) us, "
                 + "\(skippedBefore + schedule.skippedCount) steps skipped, clock set "
                 + "\(schedule.clockJumpCount) times, slept \(schedule.suspendCount) times, "

@@ -50,6 +50,8 @@ struct NodeAgent {
         sampling.groups = configuration.groups
         sampling.resolutionMilliseconds =
             configuration.resolution ?? AgentService.defaultResolution
+        sampling.walkRate = configuration.walkRate
+        sampling.walkIntervalMilliseconds = configuration.walkInterval
         do throws(KernelFileError) {
             return try Sampler(sampling, files: HostFiles())
         } catch {

@@ -158,7 +158,7 @@ struct LiveContainerTests {
         _ = sampler.step(into: encoder)
         let container = try RuncContainer("sleep 1000", .init(memoryBytes: 32 << 20))
         let wanted = container.subject
-        let isSeen = eventually(1) {
+        let isSeen = eventually {
             !sampler.stepNew(into: encoder).isEmpty
                 && SampledValues(sampler, encoder).subjects[wanted] != nil
         }

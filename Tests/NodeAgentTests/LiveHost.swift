@@ -184,8 +184,8 @@ final class RuncContainer {
     deinit { stop() }
 }
 
-/// Waits until something holds, a few seconds at most.
-func eventually(_ seconds: Double = 10, _ holds: () throws -> Bool) rethrows -> Bool {
+/// Waits until something holds, a minute at most.
+func eventually(_ seconds: Double = 60, _ holds: () throws -> Bool) rethrows -> Bool {
     let deadline = Date().addingTimeInterval(seconds)
     while Date() < deadline {
         if try holds() { return true }

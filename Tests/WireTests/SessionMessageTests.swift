@@ -26,6 +26,30 @@ import Wire
         hello.machine.cores = 128
         hello.machine.memoryBytes = 1 << 41
         hello.machine.bootTimeMilliseconds = 1_789_000_000_000
+        hello.machine.cpuVendor = "GenuineIntel"
+        hello.machine.cpuModel = "Xeon 9"
+        hello.machine.cpuKilohertz = 3_100_000
+        hello.machine.vendor = "QEMU"
+        hello.machine.product = "Standard PC"
+        for number: UInt64 in 0..<2 {
+            var node = NUMANode()
+            node.number = number
+            node.memoryBytes = 1 << 40
+            node.cpus = "\(number * 64)-\(number * 64 + 63)"
+            node.distances = "10 21"
+            hello.machine.nodes.append(node)
+        }
+        hello.machine.hugePages = [HugePagePool(pageBytes: 2 << 20, pageCount: 512)]
+        var disk = MachineDevice(kind: .disk, name: "nvme0n1")
+        disk.model = "Some disk"
+        disk.address = "259:0"
+        disk.byteCount = 1 << 42
+        disk.isRotational = true
+        var card = MachineDevice(kind: .network, name: "eth0")
+        card.address = "02:00:00:00:00:01"
+        card.speedMegabits = 25_000
+        card.packetBytes = 9_000
+        hello.machine.devices = [disk, card]
         return hello
     }
 
@@ -216,6 +240,16 @@ import Wire
         #expect(
             failure(long.encode()) { try Hello(decoding: $0) }
                 == .limitExceeded(what: "text field", actual: 1_025, limit: 1_024))
+        // A writer keeps to the limit, so two messages in one are needed to go beyond it.
+        var machine = MachineFacts()
+        machine.devices = (0..<600).map { MachineDevice(kind: .disk, name: "sd\($0)") }
+        let kept = machine.encode().withUnsafeBytes { raw -> Int? in
+            do { return try MachineFacts(decoding: raw).devices.count } catch { return nil }
+        }
+        #expect(kept == 512)
+        #expect(
+            failure(machine.encode() + machine.encode()) { try MachineFacts(decoding: $0) }
+                == .limitExceeded(what: "devices", actual: 513, limit: 512))
         var many = Welcome()
         for first in 0..<300 {
             many.settled.insert(SequenceRange(UInt64(first) * 3 + 1, UInt64(first) * 3 + 1))

@@ -35,6 +35,18 @@ extension HostFiles {
         notice(KernelFileError.malformed(path: path + "/" + fileName, error).description)
     }
 
+    /// Counts a directory that could not be walked to its end; each reason is said once.
+    func noteWalk(_ path: String, _ code: Int32) {
+        if KernelFileError.isAbsence(code) { return }
+        if KernelFileError.isDenial(code) {
+            return noteDenial(of: "directories to be walked", code)
+        }
+        failureCount += 1
+        guard isFirst("walk", code) else { return }
+        let error = KernelFileError.cannotRead(path: path, errno: code)
+        notice("\(error); what it and others like it take is not measured")
+    }
+
     /// Remembers that a kind of file is not shown to this user; said once.
     func noteDenial(of fileName: String, _ code: Int32) {
         guard isFirst(fileName, code) else { return }

@@ -178,6 +178,16 @@ final class HostFiles {
         return String(line.drop { $0 == " " || $0 == "\t" })
     }
 
+    /// The same for a file that fails where there is nothing to say: not counted, not noted.
+    func quietLine(_ path: String) -> String? {
+        guard
+            case .success(let text) = Result(catching: { () throws(KernelFileError) in
+                try readOnce(path).string
+            })
+        else { return nil }
+        return String(text.prefix { $0 != "\n" })
+    }
+
     /// Counts what is a failure, and hands it on.
     private func noted(_ error: KernelFileError) -> KernelFileError {
         note(error)

@@ -6,6 +6,8 @@ struct CPUInfo: Equatable, Sendable {
     var cpuCount = 0
     /// Distinct `physical id`s; 1 where the file has none.
     var socketCount = 0
+    /// Whether the file says which CPU is on which core.
+    var hasTopology = false
     /// Distinct pairs of `physical id` and `core id`; the CPUs where the file has none.
     var coreCount = 0
     /// The first `vendor_id`, or `CPU implementer` on ARM.
@@ -38,6 +40,7 @@ struct CPUInfo: Equatable, Sendable {
             }
         }
         socketCount = max(1, sockets.count)
+        hasTopology = !cores.isEmpty
         coreCount = cores.isEmpty ? cpuCount : cores.count
     }
 

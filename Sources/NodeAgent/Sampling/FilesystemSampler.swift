@@ -8,7 +8,7 @@ import Wire
 /// One `statfs` each. Network and FUSE filesystems of the node are left out: their `statfs` can
 /// block for ever. The mount table is read again only when the kernel says that it changed.
 final class FilesystemSampler {
-    private static let fields: [SchemaField] = [
+    static let fields: [SchemaField] = [
         SchemaField(.readOffset), SchemaField(.filesystemUsage, granularity: 4_096),
         SchemaField(.filesystemLimit, granularity: 4_096),
         SchemaField(.filesystemAvailable, granularity: 4_096), SchemaField(.filesystemInodes),
@@ -82,20 +82,16 @@ final class FilesystemSampler {
             let row = encoder.row(of: filesystems[index].slot)
             guard row.count == Self.fields.count else { continue }
             row[0] = (clock.monotonicNanoseconds() - start) / 1_000_000
-            Self.write(status, to: row)
+            Self.write(StorageFigures(status), to: row)
         }
     }
 
-    /// Usage is what is not free, so blocks reserved for root count as not used, as in cAdvisor.
-    private static func write(_ status: statfs, to row: UnsafeMutableBufferPointer<Int64>) {
-        // Some filesystems leave the fragment size out.
-        let size = Int64(status.f_frsize > 0 ? status.f_frsize : status.f_bsize)
-        let blocks = Int64(clamping: status.f_blocks)
-        row[1] = (blocks &- Int64(clamping: status.f_bfree)) &* size
-        row[2] = blocks &* size
-        row[3] = Int64(clamping: status.f_bavail) &* size
-        row[4] = Int64(clamping: status.f_files)
-        row[5] = Int64(clamping: status.f_ffree)
+    static func write(_ figures: StorageFigures, to row: UnsafeMutableBufferPointer<Int64>) {
+        row[1] = figures.usageBytes
+        row[2] = figures.limitBytes
+        row[3] = figures.availableBytes
+        row[4] = figures.inodes
+        row[5] = figures.inodesFree
     }
 
     // MARK: Mounts that come and go

@@ -10,7 +10,10 @@ struct MachineReader {
     /// - Parameters:
     ///   - cgroupVersion: 1, 2, or 0 for none.
     ///   - driver: what the pods' paths look like, where there are pods.
-    func read(cgroupVersion: Int, driver: PodCgroupPath.Driver?) -> MachineFacts {
+    ///   - previous: what was read last, for what would move without a change of the machine.
+    func read(
+        cgroupVersion: Int, driver: PodCgroupPath.Driver?, previous: MachineFacts? = nil
+    ) -> MachineFacts {
         var facts = MachineFacts()
         let kernel = roots.proc + "/sys/kernel/"
         facts.kernelVersion = files.line(kernel + "osrelease") ?? ""
@@ -24,8 +27,10 @@ struct MachineReader {
         facts.architecture = architecture()
         facts.cgroupVersion = UInt64(cgroupVersion)
         facts.cgroupDriver = driver?.rawValue ?? ""
+        facts.cpuKilohertz = previous?.cpuKilohertz ?? 0
         readProcessors(&facts)
         readMemory(&facts)
+        readParts(&facts)
         if let stat = attempt({ () throws(KernelFileError) in
             try files.parse(roots.proc + "/stat", ProcStat.init(parsing:))
         }) {
@@ -67,6 +72,10 @@ struct MachineReader {
             facts.cores = UInt64(processors.cpuCount)
             facts.physicalCores = UInt64(processors.coreCount)
             facts.sockets = UInt64(processors.socketCount)
+            facts.cpuVendor = processors.vendor
+            facts.cpuModel = processors.model
+            readClock(processors, &facts)
+            if !processors.hasTopology { readTopology(&facts) }
         }
         // What is online, where /proc/cpuinfo is the view of a smaller container.
         if let online = attempt({ () throws(KernelFileError) in
@@ -74,10 +83,6 @@ struct MachineReader {
         }), online > 0 {
             facts.cores = UInt64(online)
         }
-        let nodes = files.subdirectories(of: roots.sys + "/devices/system/node").filter {
-            $0.name.hasPrefix("node") && $0.name.dropFirst(4).allSatisfy(\.isNumber)
-        }
-        facts.numaNodes = UInt64(max(1, nodes.count))
     }
 
     private func readMemory(_ facts: inout MachineFacts) {
@@ -101,7 +106,7 @@ struct MachineReader {
     }
 
     /// A fact that cannot be read is left out; the files count why.
-    private func attempt<Value>(_ body: () throws(KernelFileError) -> Value) -> Value? {
+    func attempt<Value>(_ body: () throws(KernelFileError) -> Value) -> Value? {
         do {
             return try body()
         } catch {

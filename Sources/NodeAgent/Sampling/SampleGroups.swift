@@ -36,13 +36,16 @@ struct SampleGroups: OptionSet, Sendable {
     /// Huge pages in sizes too that the node has no pages of: zeros.
     static let hugetlbUnused = SampleGroups(rawValue: 1 << 15)
 
+    /// Writable layers, logs and emptyDirs of containers: by quota, or by walking where told to.
+    static let ephemeral = SampleGroups(rawValue: 1 << 16)
+
     /// The names on the command line, in the order of the documentation.
     static let names: [(name: String, group: SampleGroups)] = [
         ("cpu", .cpu), ("memory", .memory), ("memory-stat", .memoryStat), ("psi", .psi),
         ("io", .io), ("network", .network), ("sockets", .sockets), ("disk", .disk),
         ("filesystem", .filesystem), ("volumes", .volumes), ("threads", .threads),
         ("processes", .processes), ("hugetlb", .hugetlb), ("system", .system), ("agent", .agent),
-        ("hugetlb-unused", .hugetlbUnused),
+        ("ephemeral", .ephemeral), ("hugetlb-unused", .hugetlbUnused),
     ]
 
     static let all = SampleGroups(names.map(\.group))

@@ -17,12 +17,14 @@ extension Sampler {
             readAnew(cgroups?.recovered(onlyFailed: false) ?? [])
             podsToResolve.formUnion(podsUnresolved)
             podsUnresolved.removeAll(keepingCapacity: true)
+            lookForStorage()
         } else if now - lastRetry >= configuration.retryIntervalMilliseconds {
             lastRetry = now
             isRetry = true
             if let cgroups, cgroups.hasFailedSources {
                 readAnew(cgroups.recovered(onlyFailed: true))
             }
+            lookForStorage()
         }
         for path in change.removed { forget(path) }
         if !unstarted.isEmpty { settleStarts(now, isRetry) }
@@ -33,6 +35,7 @@ extension Sampler {
         lost.removeAll(keepingCapacity: true)
         if !change.added.isEmpty || !pending.isEmpty { admit(change.added, now) }
         if !podsToResolve.isEmpty { resolveNetworks() }
+        if isFirstDiscovery { lookForStorage() }
         isFirstDiscovery = false
         return registry.takeChanges()
     }
@@ -147,10 +150,20 @@ extension Sampler {
         case .pod(let uid, _, let driver):
             podSlots[uid] = slot
             filesystems?.podsChanged()
+            storage?.add(.pod(uid: uid), slot)
             learn(driver)
-        case .container: if parent != nodeSlot { podsToResolve.insert(parentPath) }
+        case .container(_, _, let id, _):
+            if parent != nodeSlot { podsToResolve.insert(parentPath) }
+            if subject.attributes[.sandbox] == nil {
+                storage?.add(.container(id: id, path: path), slot)
+            }
         case .insidePod, .podGroup, .other: break
         }
+    }
+
+    private func lookForStorage() {
+        guard let storage, let start else { return }
+        storage.look { start.processIDs(of: $0).first }
     }
 
     /// The driver shows in the first pod's path.
@@ -167,6 +180,7 @@ extension Sampler {
             return
         }
         hugePages?.remove(path, registry: &registry)
+        storage?.remove(entry.slot, registry: &registry)
         if entry.kind == .pod {
             network?.remove(entry.slot, registry: &registry)
             filesystems?.podsChanged()

@@ -74,6 +74,6 @@ extension Sampler {
 
     func readMachine() {
         machine = MachineReader(roots: configuration.roots, files: files).read(
-            cgroupVersion: hierarchies?.version ?? 0, driver: driver)
+            cgroupVersion: hierarchies?.version ?? 0, driver: driver, previous: machine)
     }
 }

@@ -16,6 +16,11 @@ struct SamplerConfiguration: Sendable {
     /// Between two attempts at files that could not be read.
     var retryIntervalMilliseconds: Int64 = 10_000
     var resolutionMilliseconds: Int64 = 10_000
+    /// Files and directories a second that a thread of its own looks at to measure what containers keep on
+    /// disk; 0 for no such thread.
+    var walkRate = 0
+    /// From one walk of a directory to the next.
+    var walkIntervalMilliseconds: Int64 = 300_000
     /// `false` compares link counts instead of watching pods' directories.
     var watchesPods = true
 }
@@ -46,6 +51,7 @@ final class Sampler {
     private let disks: DiskSampler?
     let filesystems: FilesystemSampler?
     let hugePages: HugePagesSampler?
+    let storage: StorageSampler?
     private let agent: AgentSelfSampler?
 
     /// Cgroups that have no process yet, and when they were first seen.
@@ -111,6 +117,11 @@ final class Sampler {
         hugePages = hierarchies.flatMap {
             HugePagesSampler(hierarchies: $0, roots: roots, groups: groups, files: files)
         }
+        storage =
+            groups.contains(.ephemeral) && hierarchies != nil
+            ? StorageSampler(
+                places: StoragePlaces(roots: roots, files: files), files: files,
+                walker: Self.walker(configuration, files)) : nil
         tree = hierarchies.map {
             CgroupTree(
                 hierarchies: $0, files: files,
@@ -121,6 +132,20 @@ final class Sampler {
             cgroupVersion: hierarchies?.version ?? 0, driver: nil)
         lastRescan = clock.monotonicNanoseconds() / 1_000_000
         self.registry = registry
+    }
+
+    private static func walker(
+        _ configuration: SamplerConfiguration, _ files: HostFiles
+    ) -> DirectoryWalker? {
+        guard configuration.walkRate > 0 else { return nil }
+        do throws(TransportError) {
+            return try DirectoryWalker(
+                entriesPerSecond: configuration.walkRate,
+                intervalMilliseconds: configuration.walkIntervalMilliseconds)
+        } catch {
+            files.notice("directories are not walked: \(error)")
+            return nil
+        }
     }
 
     private static func hierarchies(_ roots: HostRoots, _ files: HostFiles) -> CgroupHierarchies? {
@@ -167,6 +192,7 @@ final class Sampler {
         hugePages?.sample(into: encoder, clock: clock, start: begin)
         sampleNetwork(encoder, begin)
         disks?.sample(into: encoder, offset: offset(since: begin))
+        storage?.sample(into: encoder, offset: offset(since: begin))
         filesystems?.checkMounts()
         filesystems?.sample(into: encoder, clock: clock, start: begin)
 
@@ -264,6 +290,7 @@ final class Sampler {
         let hasNewDisks = disks?.settle(registry: &registry) ?? false
         let hasNewFilesystems =
             filesystems?.settle(registry: &registry, pods: podSlots) ?? false
+        let hasNewStorage = storage?.settle(registry: &registry) ?? false
         let changes = registry.takeChanges()
         if changes.isEmpty { return changes }
         apply(changes, to: encoder)
@@ -272,6 +299,7 @@ final class Sampler {
         }
         if hasNewInterfaces { sampleNetwork(encoder, begin) }
         if hasNewDisks { disks?.sample(into: encoder, offset: offset(since: begin)) }
+        if hasNewStorage { storage?.sample(into: encoder, offset: offset(since: begin)) }
         if hasNewFilesystems { filesystems?.sample(into: encoder, clock: clock, start: begin) }
         return changes
     }

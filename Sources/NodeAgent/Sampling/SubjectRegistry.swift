@@ -14,6 +14,10 @@ struct SubjectRegistry {
 
     init(limits: WireLimits = WireLimits()) { self.limits = limits }
 
+    /// Slots that were ever given out, and schemas: what the dictionary takes in memory.
+    var slotCount: Int { subjects.count }
+    var schemaCount: Int { schemas.count }
+
     var hasChanges: Bool { !changes.isEmpty }
 
     /// Gives a slot to a subject with these metrics.

@@ -56,6 +56,24 @@ public struct MachineFacts: Sendable, Equatable {
     public var swapBytes: UInt64 = 0
     /// When the machine was booted, milliseconds since the epoch.
     public var bootTimeMilliseconds: UInt64 = 0
+    public var cpuVendor = ""
+    public var cpuModel = ""
+    /// The highest clock of the first CPU, kilohertz; 0 where it is not known.
+    public var cpuKilohertz: UInt64 = 0
+    /// Who made the machine and what it is called; a virtual machine's kind.
+    public var vendor = ""
+    public var product = ""
+    /// By number.
+    public var nodes: [NUMANode] = []
+    /// By size of the page.
+    public var hugePages: [HugePagePool] = []
+    /// Disks, then network cards, by name.
+    public var devices: [MachineDevice] = []
+
+    /// More parts than these are not told and not taken.
+    public static let nodeLimit = 256
+    public static let hugePageLimit = 16
+    public static let deviceLimit = 512
 
     public init() {}
 }
@@ -87,6 +105,14 @@ private enum Tag {
     static let memoryBytes: UInt8 = 44
     static let swapBytes: UInt8 = 45
     static let bootTime: UInt8 = 46
+    static let cpuVendor: UInt8 = 47
+    static let cpuModel: UInt8 = 48
+    static let cpuKilohertz: UInt8 = 49
+    static let vendor: UInt8 = 50
+    static let product: UInt8 = 51
+    static let node: UInt8 = 52
+    static let hugePages: UInt8 = 53
+    static let device: UInt8 = 54
 }
 
 /// Bytes that a name in a hello may have, and a token.
@@ -176,6 +202,18 @@ extension MachineFacts {
         fields.put(Tag.memoryBytes, integer: memoryBytes)
         fields.put(Tag.swapBytes, integer: swapBytes)
         fields.put(Tag.bootTime, integer: bootTimeMilliseconds)
+        fields.put(Tag.cpuVendor, text: cpuVendor)
+        fields.put(Tag.cpuModel, text: cpuModel)
+        fields.put(Tag.cpuKilohertz, integer: cpuKilohertz)
+        fields.put(Tag.vendor, text: vendor)
+        fields.put(Tag.product, text: product)
+        for node in nodes.prefix(Self.nodeLimit) { fields.put(Tag.node, bytes: node.encode()) }
+        for pool in hugePages.prefix(Self.hugePageLimit) {
+            fields.put(Tag.hugePages, bytes: pool.encode())
+        }
+        for device in devices.prefix(Self.deviceLimit) {
+            fields.put(Tag.device, bytes: device.encode())
+        }
     }
 
     fileprivate mutating func take(
@@ -197,7 +235,37 @@ extension MachineFacts {
         case Tag.memoryBytes: memoryBytes = try value.integer()
         case Tag.swapBytes: swapBytes = try value.integer()
         case Tag.bootTime: bootTimeMilliseconds = try value.integer()
+        default: try takePart(tag, value)
+        }
+    }
+
+    private mutating func takePart(
+        _ tag: UInt8, _ value: MessageFieldReader.FieldValue
+    ) throws(WireError) {
+        switch tag {
+        case Tag.cpuVendor: cpuVendor = try value.text(limit: nameLimit)
+        case Tag.cpuModel: cpuModel = try value.text(limit: nameLimit)
+        case Tag.cpuKilohertz: cpuKilohertz = try value.integer()
+        case Tag.vendor: vendor = try value.text(limit: nameLimit)
+        case Tag.product: product = try value.text(limit: nameLimit)
+        case Tag.node:
+            try Self.check(nodes.count, Self.nodeLimit, "NUMA nodes")
+            nodes.append(try NUMANode(decoding: value.bytes))
+        case Tag.hugePages:
+            try Self.check(hugePages.count, Self.hugePageLimit, "huge page sizes")
+            hugePages.append(try HugePagePool(decoding: value.bytes))
+        case Tag.device:
+            try Self.check(devices.count, Self.deviceLimit, "devices")
+            devices.append(try MachineDevice(decoding: value.bytes))
         default: break
+        }
+    }
+
+    private static func check(
+        _ count: Int, _ limit: Int, _ what: StaticText
+    ) throws(WireError) {
+        guard count < limit else {
+            throw .limitExceeded(what: what, actual: count + 1, limit: limit)
         }
     }
 }
