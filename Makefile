@@ -43,6 +43,11 @@ test-kubernetes: test-deps ## against a real kube-apiserver, built once per mach
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --filter KubernetesTests
 
+test-schema: deps ## a running aggregator held to docs/openapi.yaml by schemathesis (pip); EXAMPLES=, SEED=
+	$(SWIFT) build --product heapwire-agent
+	$(SWIFT) build --product heapwire-aggregator
+	@scripts/test-schema
+
 test-allocations: deps ## the agent allocates nothing per step (a gate; builds it dynamically)
 	@scripts/test-allocations
 

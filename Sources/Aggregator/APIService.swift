@@ -22,6 +22,7 @@ final class APIService {
         self.access = access
         let counters = HTTPCounters()
         var api = api
+        api.allowsDebug = flags.allowsDebug
         api.ownMetrics.append { counters.snapshot.write(to: &$0) }
         if !flags.access.isOpen { api.ownMetrics.append { access.counters.write(to: &$0) } }
         let admission = RequestAdmission(

@@ -13,6 +13,8 @@ struct AggregatorAPI: Sendable {
     /// What other parts say of themselves in `/metrics`.
     var ownMetrics: [SelfMetrics.Writer] = []
     let limits: APILimits
+    /// Whether `…/model/debug/allkeys` is there.
+    var allowsDebug = false
     /// `nil` for the aggregator's own history.
     var history: (any HistoricalSource)?
     let pushCounters = PushCounters()
@@ -44,8 +46,10 @@ struct AggregatorAPI: Sendable {
     }
 
     private func registerHeapster(in router: inout Router) {
-        ModelAPI(reader: reader, index: index, pointCountMax: limits.pointCountMax)
-            .register(in: &router)
+        ModelAPI(
+            reader: reader, index: index, pointCountMax: limits.pointCountMax,
+            allowsDebug: allowsDebug
+        ).register(in: &router)
         MetricExportAPI(index: index, custom: custom, options: batchOptions)
             .register(in: &router)
         HistoricalAPI(

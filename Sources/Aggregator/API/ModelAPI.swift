@@ -9,15 +9,9 @@ struct ModelAPI: Sendable {
     let index: ClusterIndex
     /// Questions about several pods that read more are refused.
     let pointCountMax: Int
+    /// Whether `debug/allkeys` is there.
+    let allowsDebug: Bool
     private var lists: ModelLists { ModelLists(index: index) }
-
-    init(
-        reader: ModelReader, index: ClusterIndex, pointCountMax: Int = APILimits().pointCountMax
-    ) {
-        self.reader = reader
-        self.index = index
-        self.pointCountMax = pointCountMax
-    }
 
     /// Adds all routes.
     func register(in router: inout Router) {
@@ -62,7 +56,7 @@ struct ModelAPI: Sendable {
         list("/namespaces/{namespace}/pods/{pod}/containers") {
             lists.containers(namespace: $0.parameter(0), pod: $0.parameter(1))
         }
-        list("/debug/allkeys", isLong: true) { _ in lists.keys() }
+        if allowsDebug { list("/debug/allkeys", isLong: true) { _ in lists.keys() } }
         let pattern = "/namespaces/{namespace}/pod-list/{pods}/metrics/{metric...}"
         router.add(.get, pattern, group: group) { request in
             .onWorker { request in

@@ -58,6 +58,8 @@ struct Router: Sendable {
     private var nodes = [Node()]
     private var endpoints: [Endpoint] = []
     private var groups: [(group: RouteGroup, segments: [[UInt8]])] = []
+    /// Every route, in the order in which they were added.
+    private(set) var routes: [(method: HTTPMethod, pattern: String)] = []
 
     /// - Parameter root: answers for paths under no other group's prefix; its prefix is empty.
     init(root: RouteGroup = RouteGroup(prefix: "")) {
@@ -96,6 +98,7 @@ struct Router: Sendable {
             !endpoints[endpoint].handlers.contains { $0.method == method },
             "two routes for \(method.name) \(pattern)")
         endpoints[endpoint].handlers.append((method, handler))
+        routes.append((method, groups[group].group.prefix + pattern))
     }
 
     private mutating func parameterChild(of node: Int) -> Int {

@@ -6,6 +6,7 @@ struct APIFlags: Sendable {
     /// Of the API's port; `nil` for plain HTTP.
     var tls: TLSFiles?
     var access = AccessConfiguration()
+    var allowsDebug = false
 
     static let flags: [Flag] = [
         Flag(
@@ -31,6 +32,10 @@ struct APIFlags: Sendable {
                 + "(--tls-client-ca), or a bearer token that the apiserver of --source knows and "
                 + "rights that it grants."),
         Flag(
+            "enable-debug-handlers", "",
+            "Answer /api/v1/model/debug/allkeys, the keys of everything that runs now, as Heapster did."
+        ),
+        Flag(
             "requestheader-client-ca-file", "FILE",
             "Authorities of the aggregation layer's front proxy. By default what the apiserver publishes "
                 + "in configmap kube-system/extension-apiserver-authentication, where that may be read."
@@ -54,6 +59,7 @@ struct APIFlags: Sendable {
     ///
     /// - Parameter apiserver: that of `--source`.
     init(_ line: inout CommandLine, address: SocketAddress, apiserver: APIServerAccess?) {
+        allowsDebug = line.bool("enable-debug-handlers")
         readTLS(&line)
         readClients(&line, hasApiserver: apiserver != nil)
         let isInsecure = line.bool("insecure-access")

@@ -37,6 +37,7 @@ final class GoldenCluster {
             metadata: MetadataMetrics(directory: directory, status: nil), limits: limits,
             clock: .manual(clock))
         api.batchOptions.hostIDAnnotation = "example.com/hostid"
+        api.allowsDebug = true
         self.api = api
         router = api.router()
         try loadObjects(folder.appendingPathComponent("input"))
