@@ -54,6 +54,7 @@ final class AggregatorService {
             metadata: MetadataMetrics(
                 directory: metadata.directory, status: metadata.source?.status),
             limits: configuration.apiLimits.limits)
+        answers.history = configuration.history.source
         answers.batchOptions = configuration.labels.options
         log?.show(in: &answers)
         if let folder, answers.history == nil {

@@ -11,6 +11,7 @@ struct AggregatorConfiguration: Sendable {
     let identity: AgentIdentityFlags
     let api: APIFlags
     let apiLimits: APILimitFlags
+    let history: HistoryFlags
     let data: DataFlags
     let log: LogFlags
     let sinks: SinkFlags
@@ -21,7 +22,8 @@ struct AggregatorConfiguration: Sendable {
         + MemoryFlags.flags
         + IngestFlags.flags
         + AgentIdentityFlags.flags
-        + APIFlags.flags + APILimitFlags.flags + DataFlags.flags + LogFlags.flags
+        + APIFlags.flags + APILimitFlags.flags + HistoryFlags.flags + DataFlags.flags
+        + LogFlags.flags
         + SinkFlags.flags + [
             Flag("log-level", "LEVEL", default: "info", "debug, info, warning or error.")
         ]
@@ -50,6 +52,7 @@ struct AggregatorConfiguration: Sendable {
             &line, source: source, ingest: ingest.ingest, address: listen.ingest)
         api = APIFlags(&line, address: listen.api, apiserver: source.access)
         apiLimits = APILimitFlags(&line)
+        history = HistoryFlags(&line)
         data = DataFlags(&line)
         log = LogFlags(&line, data)
         sinks = SinkFlags(&line)

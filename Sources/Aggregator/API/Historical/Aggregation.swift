@@ -111,6 +111,13 @@ struct BucketTable {
         }
     }
 
+    /// As a store has worked them out.
+    init(_ rows: [Row], aggregations: [Aggregation], size: Int64) {
+        self.aggregations = aggregations
+        self.size = size
+        self.rows = rows
+    }
+
     func write(into writer: inout JSONWriter) {
         // A column is whole if all of it is, as in Heapster.
         let isWhole = aggregations.indices.map { column in

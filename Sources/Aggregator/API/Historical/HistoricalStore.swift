@@ -1,0 +1,144 @@
+import Synchronization
+import Wire
+
+/// A store that the historical API asks over HTTP. Connections are kept, one for each question that is
+/// asked at once.
+final class HistoricalStore: Sendable {
+    private let endpoint: SinkEndpoint
+    private let basePath: String
+    private let credentials: HTTPCredentials
+    private let timeoutMilliseconds: Int64
+    private let environment: SinkEnvironment
+    private let idle = Mutex<[Kept]>([])
+
+    private static let idleCountMax = 8
+
+    /// Used by one question at a time.
+    private final class Kept: @unchecked Sendable {
+        let requester: ConnectionRequester
+        init(_ requester: ConnectionRequester) { self.requester = requester }
+    }
+
+    init(
+        _ target: HTTPTarget, _ credentials: HTTPCredentials, timeoutMilliseconds: Int64,
+        environment: SinkEnvironment = SinkEnvironment()
+    ) {
+        endpoint = target.endpoints[0]
+        basePath = target.basePath
+        self.credentials = credentials
+        self.timeoutMilliseconds = timeoutMilliseconds
+        self.environment = environment
+    }
+
+    /// Asks with a form in the body, which has room for long questions.
+    ///
+    /// - Parameter path: below the store's base path.
+    /// - Throws: `broken` when there is no answer, with the store's own words where it gave some.
+    func ask(
+        _ path: String, _ parameters: [(name: String, value: String)]
+    ) throws(HistoricalFailure) -> HTTPSinkResponse {
+        try perform(
+            HTTPSinkRequest(
+                "POST", basePath + path,
+                fields: [("Content-Type", "application/x-www-form-urlencoded")],
+                body: Array(Self.form(parameters).utf8)))
+    }
+
+    /// Asks with a query in the target.
+    func get(
+        _ path: String, _ parameters: [(name: String, value: String)]
+    ) throws(HistoricalFailure) -> HTTPSinkResponse {
+        try perform(HTTPSinkRequest("GET", "\(basePath)\(path)?\(Self.form(parameters))"))
+    }
+
+    private static func form(_ parameters: [(name: String, value: String)]) -> String {
+        parameters.map { "\(URLText.encode($0.name))=\(URLText.encode($0.value))" }
+            .joined(separator: "&")
+    }
+
+    private func perform(_ request: HTTPSinkRequest) throws(HistoricalFailure) -> HTTPSinkResponse {
+        let kept = idle.withLock { $0.popLast() }
+        let connection =
+            kept ?? Kept(ConnectionRequester(endpoint, environment: environment))
+        let deadline =
+            environment.clock.monotonicNanoseconds + UInt64(timeoutMilliseconds) * 1_000_000
+        do throws(SinkError) {
+            var request = request
+            request.fields += try credentials.fields() + [("Accept", "application/json")]
+            let response = try connection.requester.perform(request, deadline: deadline)
+            idle.withLock { if $0.count < Self.idleCountMax { $0.append(connection) } }
+            return response
+        } catch {
+            throw .broken("\(endpoint.address): \(error)")
+        }
+    }
+
+    /// An answer that is not 200, in words.
+    func refusal(_ response: HTTPSinkResponse) -> HistoricalFailure {
+        .broken("\(endpoint.address) answered \(response.status) \(response.excerpt)")
+    }
+
+    func malformed(_ error: JSONError) -> HistoricalFailure {
+        .broken("the answer of \(endpoint.address) cannot be read: \(error)")
+    }
+}
+
+/// `--historical-source`, taken apart: `KIND:URI?OPTIONS`, as a sink's flag, which it may be equal to.
+enum HistoricalSourceFlag {
+    static let prometheusOptions: [SinkOption] =
+        [
+            SinkOption("prefix", "beginning of the metrics' names; default heapwire_"),
+            SinkOption("cluster_name", "value of the label cluster; default \"default\""),
+            SinkOption("user", "user name"),
+            SinkOption("pw", "password", secret: true),
+            SinkOption("token", "bearer token", secret: true),
+            SinkOption("timeout", "how long a question may take; default 20s"),
+        ] + SinkOption.tls
+
+    /// - Throws: everything that is wrong with the flag.
+    static func source(
+        _ text: String, environment: (String) -> String? = SinkURI.processEnvironment
+    ) throws(SinkConfigurationError) -> any HistoricalSource {
+        let uri = try SinkURI(parsing: text, environment: environment)
+        switch uri.kind {
+        case "influxdb":
+            let options = try SinkOptions(uri, known: SinkDefinition.influxdb.allOptions)
+            guard options.secret("token") == nil else {
+                throw .badValue(
+                    sink: uri.kind, option: "token",
+                    expected: "absent: history is read with InfluxQL, give user and pw")
+            }
+            let target = try HTTPTarget(
+                uri, options, defaultHost: "monitoring-influxdb", defaultPort: 8_086,
+                isSecure: options.boolean("secure", default: false))
+            let credentials = HTTPCredentials.basic(
+                user: options.string("user", default: "root"),
+                password: options.secret("pw") ?? .value("root"))
+            return InfluxHistory(
+                store: HistoricalStore(
+                    target, credentials,
+                    timeoutMilliseconds: try options.duration(
+                        "timeout", defaultMilliseconds: 20_000)),
+                database: options.string("db", default: "k8s"),
+                usesFields: try options.boolean("withfields", default: false),
+                clusterName: options.string("cluster_name", default: "default"))
+        case "prometheus":
+            let options = try SinkOptions(uri, known: prometheusOptions)
+            let target = try HTTPTarget(uri, options, defaultHost: nil, defaultPort: 9_090)
+            var credentials = HTTPCredentials.none
+            if let token = options.secret("token") {
+                credentials = .token(scheme: "Bearer", token)
+            } else if let user = options.string("user") {
+                credentials = .basic(user: user, password: options.secret("pw") ?? .value(""))
+            }
+            return PrometheusHistory(
+                store: HistoricalStore(
+                    target, credentials,
+                    timeoutMilliseconds: try options.duration(
+                        "timeout", defaultMilliseconds: 20_000)),
+                prefix: options.string("prefix", default: "heapwire_"),
+                clusterName: options.string("cluster_name", default: "default"))
+        default: throw .unknownKind(kind: uri.kind, known: ["influxdb", "prometheus"])
+        }
+    }
+}
