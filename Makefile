@@ -43,6 +43,12 @@ test-kubernetes: test-deps ## against a real kube-apiserver, built once per mach
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --filter KubernetesTests
 
+test-prometheus: deps ## a real Prometheus scrapes and federates; promtool's remarks
+	@scripts/deps prometheus
+	$(SWIFT) build --product heapwire-agent
+	$(SWIFT) build --product heapwire-aggregator
+	@scripts/test-prometheus
+
 test-schema: deps ## a running aggregator held to docs/openapi.yaml by schemathesis (pip); EXAMPLES=, SEED=
 	$(SWIFT) build --product heapwire-agent
 	$(SWIFT) build --product heapwire-aggregator
@@ -59,7 +65,8 @@ test-cgroupv2: deps ## the agent on a real cgroup v2 kernel, in QEMU (two minute
 	$(SWIFT) build -c release --product heapwire-agent
 	@scripts/test-cgroupv2
 
-test-hpa: deps ## kubectl top and autoscalers through a real apiserver (root; KUBE=, KUBECTLS=)
+test-hpa: deps ## kubectl top, autoscalers, the Python client through a real apiserver (root; KUBE=)
+	@scripts/venv kubernetes==37.0.2
 	$(SWIFT) build --product heapwire-agent
 	$(SWIFT) build --product heapwire-aggregator
 	@scripts/test-hpa

@@ -73,13 +73,9 @@ final class ClusterReviews: Sendable {
         case .stranger: return nil
         case .unknown: break
         }
-        var json = JSONWriter()
-        Self.begin(&json, "authentication.k8s.io/v1", "TokenReview")
-        json.key("token")
-        json.string(String(decoding: token, as: UTF8.self))
-        json.endObject()
-        json.endObject()
-        let answer = try ask("/apis/authentication.k8s.io/v1/tokenreviews", json.bytes)
+        let answer = try ask(
+            TokenReview.request(token: String(decoding: token, as: UTF8.self)),
+            TokenReview.purpose)
         let status = try read(answer) { (json) throws(JSONError) in
             try TokenReviewStatus(&json)
         }
@@ -95,12 +91,13 @@ final class ClusterReviews: Sendable {
     /// Whether the user may do that.
     func allows(_ question: Question) throws(Unavailable) -> Bool {
         if let known = known(question) { return known }
-        var json = JSONWriter()
-        Self.begin(&json, "authorization.k8s.io/v1", "SubjectAccessReview")
-        question.write(into: &json)
-        json.endObject()
-        json.endObject()
-        let answer = try ask("/apis/authorization.k8s.io/v1/subjectaccessreviews", json.bytes)
+        let answer = try ask(
+            .review(
+                "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+                version: "authorization.k8s.io/v1", kind: "SubjectAccessReview"
+            ) { question.write(into: &$0) },
+            APIServerClient.Purpose(
+                verb: "create", group: "authorization.k8s.io", resource: "subjectaccessreviews"))
         let isAllowed = try read(answer) { (json) throws(JSONError) in
             try AccessReviewStatus(&json).isAllowed
         }
@@ -132,24 +129,10 @@ final class ClusterReviews: Sendable {
         }
     }
 
-    private static func begin(_ json: inout JSONWriter, _ version: String, _ kind: String) {
-        json.beginObject()
-        json.key("apiVersion")
-        json.string(version)
-        json.key("kind")
-        json.string(kind)
-        json.key("spec")
-        json.beginObject()
-    }
-
-    private func ask(_ path: String, _ body: [UInt8]) throws(Unavailable) -> [UInt8] {
+    private func ask(
+        _ request: HTTPClientRequest, _ purpose: APIServerClient.Purpose
+    ) throws(Unavailable) -> [UInt8] {
         guard isFailing[true, now: clock.monotonicNanoseconds] == nil else { throw Unavailable() }
-        var request = HTTPClientRequest(.post, path)
-        request.fields = [.init(name: "Content-Type", value: "application/json")]
-        request.body = body
-        let purpose = APIServerClient.Purpose(
-            verb: "create", group: path.contains("tokenreviews") ? "authentication.k8s.io" : "",
-            resource: "reviews")
         // Asking twice is harmless, and the first connection may be one that the apiserver has closed.
         for isLast in [false, true] {
             do throws(SourceError) {

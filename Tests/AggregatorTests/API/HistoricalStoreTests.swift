@@ -13,6 +13,7 @@ import Wire
         .pod(namespace: "default", name: "web-0"), .pod(namespace: "default", name: "web-1"),
         .container(namespace: "default", pod: "web-0", name: "app"),
         .container(namespace: "default", pod: "web-1", name: "it's \"1\" \\"),
+        .workload(Workload(kind: "Deployment", namespace: "default", name: "web")),
     ]
 
     private static func value(
@@ -142,6 +143,7 @@ import Wire
             "", "/nodes/node-a", "/nodes/node-a/freecontainers/kubelet", "/namespaces/default",
             "/namespaces/default/pods/web-1", "/namespaces/default/pods/web-0/containers/app",
             "/namespaces/default/pods/web-1/containers/\(odd)",
+            "/namespaces/default/workloads/deployment/web",
             "/namespaces/default/pod-list/web-0,web-1", "/pod-id/uid-4",
             "/pod-id/uid-6/containers/app", "/pod-id-list/uid-5,uid-4",
         ] {

@@ -18,6 +18,12 @@ struct StoredEntity {
             labels = Self.pod(namespace, pod) + [("container_name", name)]
         case .systemContainer(let node, let name):
             (kind, labels) = (.systemContainer, [("nodename", node), ("container_name", name)])
+        case .workload(let workload):
+            kind = .workload
+            labels = [
+                ("namespace_name", workload.namespace), ("workload_kind", workload.kind),
+                ("workload_name", workload.name),
+            ]
         }
     }
 

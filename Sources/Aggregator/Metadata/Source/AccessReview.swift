@@ -27,24 +27,10 @@ enum AccessReview {
 
     /// `status.allowed`; false where it is not said.
     static func isAllowed(parsing bytes: UnsafeRawBufferPointer) throws(JSONError) -> Bool {
-        var isAllowed = false
         var json = JSONScanner(bytes)
-        try json.beginObject()
-        while let key = try json.nextKey() {
-            guard "status" ~= key, try !json.takeNull() else {
-                try json.skip()
-                continue
-            }
-            try json.beginObject()
-            while let key = try json.nextKey() {
-                switch key {
-                case "allowed": isAllowed = try json.boolean()
-                default: try json.skip()
-                }
-            }
-        }
+        let status = try AccessReviewStatus(&json)
         try json.end()
-        return isAllowed
+        return status.isAllowed
     }
 
     /// Asks.

@@ -25,10 +25,12 @@ enum TokenReview {
         case refused(String)
     }
 
-    static func request(token: String, audience: String) -> HTTPClientRequest {
+    /// - Parameter audience: `nil` for the apiserver's own.
+    static func request(token: String, audience: String? = nil) -> HTTPClientRequest {
         .review(path, version: "authentication.k8s.io/v1", kind: "TokenReview") { json in
             json.key("token")
             json.string(token)
+            guard let audience else { return }
             json.key("audiences")
             json.beginArray()
             json.string(audience)
@@ -36,29 +38,13 @@ enum TokenReview {
         }
     }
 
-    private struct Status {
-        var isAuthenticated = false
-        var userName = ""
-        var audiences: [String] = []
-        var error = ""
-        var podName = ""
-        var podUID = ""
-    }
-
     /// Reads the answer. Only what says everything that is needed is believed: that the token is
     /// good, that it is for this audience, a service account's, and a pod's.
     static func answer(
         parsing bytes: UnsafeRawBufferPointer, audience: String
     ) throws(JSONError) -> Answer {
-        var status = Status()
         var json = JSONScanner(bytes)
-        try json.beginObject()
-        while let key = try json.nextKey() {
-            switch key {
-            case "status": try read(&json, into: &status)
-            default: try json.skip()
-            }
-        }
+        let status = try TokenReviewStatus(&json)
         try json.end()
         guard status.isAuthenticated else {
             return .refused(
@@ -67,67 +53,20 @@ enum TokenReview {
         guard status.audiences.contains(audience) else {
             return .refused("the token is not for the audience \(audience)")
         }
-        let parts = status.userName.split(separator: ":", omittingEmptySubsequences: false)
+        let parts = status.user.name.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 4, parts[0] == "system", parts[1] == "serviceaccount" else {
-            return .refused("the token is \(status.userName)'s, not a service account's")
+            return .refused("the token is \(status.user.name)'s, not a service account's")
         }
-        guard !status.podName.isEmpty, !status.podUID.isEmpty else {
+        let podName = status.user.extra("authentication.kubernetes.io/pod-name")
+        let podUID = status.user.extra("authentication.kubernetes.io/pod-uid")
+        guard !podName.isEmpty, !podUID.isEmpty else {
             return .refused(
                 "the token is bound to no pod; it must be a projected one (serviceAccountToken)")
         }
         return .authenticated(
             Identity(
                 namespace: String(parts[2]), serviceAccount: String(parts[3]),
-                podName: status.podName, podUID: ObjectUID(status.podUID)))
-    }
-
-    private static func read(
-        _ json: inout JSONScanner, into status: inout Status
-    ) throws(JSONError) {
-        if try json.takeNull() { return }
-        try json.beginObject()
-        while let key = try json.nextKey() {
-            switch key {
-            case "authenticated": status.isAuthenticated = try json.boolean()
-            case "error": status.error = String(try json.string().string.prefix(512))
-            case "audiences": status.audiences = try texts(&json)
-            case "user": try readUser(&json, into: &status)
-            default: try json.skip()
-            }
-        }
-    }
-
-    private static func readUser(
-        _ json: inout JSONScanner, into status: inout Status
-    ) throws(JSONError) {
-        if try json.takeNull() { return }
-        try json.beginObject()
-        while let key = try json.nextKey() {
-            switch key {
-            case "username": status.userName = try json.string().string
-            case "extra":
-                if try json.takeNull() { continue }
-                try json.beginObject()
-                while let key = try json.nextKey() {
-                    switch key {
-                    case "authentication.kubernetes.io/pod-name":
-                        status.podName = try texts(&json).first ?? ""
-                    case "authentication.kubernetes.io/pod-uid":
-                        status.podUID = try texts(&json).first ?? ""
-                    default: try json.skip()
-                    }
-                }
-            default: try json.skip()
-            }
-        }
-    }
-
-    private static func texts(_ json: inout JSONScanner) throws(JSONError) -> [String] {
-        if try json.takeNull() { return [] }
-        var found: [String] = []
-        try json.beginArray()
-        while try json.nextElement() { found.append(try json.string().string) }
-        return found
+                podName: podName, podUID: ObjectUID(podUID)))
     }
 
     /// When a token ends, milliseconds since the epoch: the claim `exp` of a JSON web token

@@ -11,6 +11,9 @@ struct RequestUser: Sendable, Hashable {
         var values: [String]
     }
 
+    /// The first value of a key of `extra`; empty where there is none.
+    func extra(_ key: String) -> String { extra.first { $0.key == key }?.values.first ?? "" }
+
     /// May do everything in every apiserver, and so here, even while that cannot be asked.
     static let allPowerfulGroup = "system:masters"
     /// Everybody who was recognised is in it; a certificate does not say so itself.
