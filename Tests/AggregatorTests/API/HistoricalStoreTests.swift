@@ -12,7 +12,7 @@ import Wire
         .systemContainer(node: "node-a", name: "kubelet"),
         .pod(namespace: "default", name: "web-0"), .pod(namespace: "default", name: "web-1"),
         .container(namespace: "default", pod: "web-0", name: "app"),
-        .container(namespace: "default", pod: "web-1", name: "it's \"1\" \\"),
+        .container(namespace: "default", pod: "web-1", name: "it's \"1\""),
         .workload(Workload(kind: "Deployment", namespace: "default", name: "web")),
     ]
 
@@ -21,7 +21,8 @@ import Wire
     ) -> MetricValue {
         let step = cycle / 10_000 % 1_000
         switch metric {
-        case "cpu/usage": return .integer(cycle * 1_000 + Int64(place))
+        // VictoriaMetrics keeps 15 digits or so.
+        case "cpu/usage": return .integer(cycle % 1_000_000 * 1_000 + Int64(place))
         case "cpu/usage_rate": return .integer((step * 7 + Int64(place)) % 997)
         case "memory/usage": return .integer(1 << 30 + Int64(place) * 4_096 + step)
         case "memory/page_faults_rate": return .float(Double(step) / 8 + Double(place))
@@ -105,7 +106,7 @@ import Wire
         func namespaces() -> [String] { ["default"] }
         func pods(in namespace: String) -> [String] { ["web-0", "web-1"] }
         func containers(namespace: String, pod: String) -> [String] {
-            pod == "web-0" ? ["app"] : ["it's \"1\" \\"]
+            pod == "web-0" ? ["app"] : ["it's \"1\""]
         }
     }
 
@@ -130,7 +131,7 @@ import Wire
             return String(decoding: writer.bytes, as: UTF8.self).filter { $0 != "\"" }
         }
         let (start, end) = ("start=\(time(1))", "end=\(time(cycles.count - 2))")
-        let odd = "it%27s%20%221%22%20%5C"
+        let odd = "it%27s%20%221%22"
         var targets = [
             "/metrics", "/nodes", "/nodes/node-a/metrics", "/nodes/node-a/freecontainers",
             "/namespaces", "/namespaces/default/pods", "/namespaces/default/pods/web-0/containers",
@@ -207,7 +208,7 @@ import Wire
             })
         let cycles = SinkRun.cycles(12)
         try Self.fill(
-            "remotewrite:http://127.0.0.1:\(server.port)?cluster_name=c1", cycles)
+            "remotewrite:http://127.0.0.1:\(server.port)?cluster_name=c1&order=oldest", cycles)
         try compare(
             try HistoricalSourceFlag.source(
                 "prometheus:http://127.0.0.1:\(server.port)?cluster_name=c1"), cycles)
@@ -225,7 +226,7 @@ import Wire
         }
         let cycles = SinkRun.cycles(12)
         try Self.fill(
-            "remotewrite:http://127.0.0.1:\(server.port)?cluster_name=c1", cycles)
+            "remotewrite:http://127.0.0.1:\(server.port)?cluster_name=c1&order=oldest", cycles)
         _ = try server.http("GET", "/internal/force_flush")
         try compare(
             try HistoricalSourceFlag.source(

@@ -257,4 +257,38 @@ import WireTLS
         #expect(try guarded.curl("/healthz", "--tls-max", "1.2").status == 200)
         #expect(eventually { guarded.server.counters.snapshot.openConnections == 0 })
     }
+
+    // MARK: Renewal
+
+    @Test func theServersCertificateIsReplacedWhileItServes() throws {
+        let certificates = try TestCertificates()
+        try certificates.signServer("renewed", subject: "/CN=renewed")
+        let guarded = try GuardedServer(certificates) { access, _ in access.isOpen = true }
+        func subject() throws -> String {
+            let port = guarded.server.address.port
+            let result = try run([
+                "sh", "-c",
+                "openssl s_client -connect 127.0.0.1:\(port) </dev/null 2>/dev/null"
+                    + " | openssl x509 -noout -subject",
+            ])
+            return String(decoding: result.output, as: UTF8.self)
+        }
+        func put(_ bytes: [UInt8], _ name: String) throws {
+            try Data(bytes).write(to: certificates.folder.appendingPathComponent(name))
+        }
+        #expect(try subject().contains("the-server"))
+        // Half written: what was good stays in use.
+        try put([0x2D], "server.pem")
+        usleep(1_100_000)
+        #expect(try subject().contains("the-server"))
+        try put(try certificates.bytes("renewed.key"), "server.key")
+        try put(try certificates.bytes("renewed.pem"), "server.pem")
+        var last = ""
+        for _ in 0..<600 where !last.contains("renewed") {
+            usleep(100_000)
+            last = try subject()
+        }
+        #expect(last.contains("renewed"))
+        #expect(try guarded.curl("/healthz").status == 200)
+    }
 }

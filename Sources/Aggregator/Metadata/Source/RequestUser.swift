@@ -12,7 +12,7 @@ struct RequestUser: Sendable, Hashable {
     }
 
     /// The first value of a key of `extra`; empty where there is none.
-    func extra(_ key: String) -> String { extra.first { $0.key == key }?.values.first ?? "" }
+    func value(ofExtra key: String) -> String { extra.first { $0.key == key }?.values.first ?? "" }
 
     /// May do everything in every apiserver, and so here, even while that cannot be asked.
     static let allPowerfulGroup = "system:masters"

@@ -57,8 +57,8 @@ enum TokenReview {
         guard parts.count == 4, parts[0] == "system", parts[1] == "serviceaccount" else {
             return .refused("the token is \(status.user.name)'s, not a service account's")
         }
-        let podName = status.user.extra("authentication.kubernetes.io/pod-name")
-        let podUID = status.user.extra("authentication.kubernetes.io/pod-uid")
+        let podName = status.user.value(ofExtra: "authentication.kubernetes.io/pod-name")
+        let podUID = status.user.value(ofExtra: "authentication.kubernetes.io/pod-uid")
         guard !podName.isEmpty, !podUID.isEmpty else {
             return .refused(
                 "the token is bound to no pod; it must be a projected one (serviceAccountToken)")
