@@ -21,8 +21,11 @@ final class RunningSinks: Sendable {
         } catch {
             throw UsageError(problems: ["--data-dir: \(error); sinks keep their queues there"])
         }
+        // Each sink names the cluster in its own way.
+        var options = api.batchOptions
+        options.clusterName = nil
         feeder = CycleFeeder(
-            BatchSource(index: api.index, custom: api.custom, options: api.batchOptions), to: set,
+            BatchSource(index: api.index, custom: api.custom, options: options), to: set,
             dataDirectory: dataDirectory)
     }
 

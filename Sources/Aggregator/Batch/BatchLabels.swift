@@ -8,18 +8,21 @@ struct BatchLabels {
     init(_ node: JoinedNode, options: BatchOptions) {
         self.options = options
         let hostID = node.metadata?.hostID(annotation: options.hostIDAnnotation) ?? ""
-        host = [
-            Label(key: "host_id", value: hostID), Label(key: "hostname", value: node.hostname),
-            Label(key: "nodename", value: node.name),
-        ]
+        let cluster = options.clusterName.map { [Label(key: Label.clusterName, value: $0)] } ?? []
+        host =
+            cluster + [
+                Label(key: "host_id", value: hostID), Label(key: "hostname", value: node.hostname),
+                Label(key: "nodename", value: node.name),
+            ]
         var own = host + [Label(key: "type", value: EntityKind.node.rawValue)]
         if let metadata = node.metadata { own += Self.objectLabels(metadata.labels, options) }
         self.node = Self.sorted(own)
     }
 
     func systemContainer(_ name: String) -> [Label] {
-        [Label(key: "container_name", value: name)] + host
-            + [Label(key: "type", value: EntityKind.systemContainer.rawValue)]
+        Self.sorted(
+            [Label(key: "container_name", value: name)] + host
+                + [Label(key: "type", value: EntityKind.systemContainer.rawValue)])
     }
 
     /// - Parameter namespaceUID: left out where it is not known.

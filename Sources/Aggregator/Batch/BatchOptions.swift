@@ -9,4 +9,6 @@ struct BatchOptions: Sendable {
     /// The node annotation that stands for `host_id` where nodes have no external ID
     /// (`host_id_annotation`).
     var hostIDAnnotation: String?
+    /// The label `cluster_name` of all sets, `--cluster-name`; `nil` for none.
+    var clusterName: String?
 }

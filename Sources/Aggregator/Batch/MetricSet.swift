@@ -34,6 +34,16 @@ struct MetricSet: Sendable, Equatable {
         entityCreateTime = 0
     }
 
+    /// Puts a label into its place in the order of keys, or in the place of the one with its key.
+    mutating func setLabel(_ label: Label) {
+        let place = labels.firstIndex { $0.key >= label.key } ?? labels.count
+        if place < labels.count, labels[place].key == label.key {
+            labels[place] = label
+        } else {
+            labels.insert(label, at: place)
+        }
+    }
+
     func label(_ key: String) -> String? { labels.first { $0.key == key }?.value }
     func value(_ metric: MetricID) -> MetricValue? {
         values.first { $0.metric == .catalogue(metric) }?.value
@@ -43,6 +53,9 @@ struct MetricSet: Sendable, Equatable {
 struct Label: Sendable, Hashable {
     var key: String
     var value: String
+
+    /// The key of the cluster's name, in Heapster's spelling.
+    static let clusterName = "cluster_name"
 }
 
 /// The `type` label.

@@ -49,7 +49,9 @@ struct ModelBatch: Batch {
             }
         }
         guard !withoutSums, sums.hasAny else { return }
-        for set in sums.sets(namespaceUID: { index.directory.namespace($0)?.uid.description }) {
+        let cluster = options.clusterName.map { Label(key: Label.clusterName, value: $0) }
+        for var set in sums.sets(namespaceUID: { index.directory.namespace($0)?.uid.description }) {
+            if let cluster { set.setLabel(cluster) }
             try body(set)
         }
     }

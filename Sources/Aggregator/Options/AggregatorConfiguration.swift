@@ -3,6 +3,7 @@ import Wire
 /// Every flag of the aggregator: one file for each area beside this one.
 struct AggregatorConfiguration: Sendable {
     let source: SourceFlags
+    let cluster: ClusterFlags
     let labels: LabelFlags
     let listen: ListenFlags
     let model: ModelFlags
@@ -18,9 +19,8 @@ struct AggregatorConfiguration: Sendable {
     let logLevel: Diagnostics.Level
 
     static let flags: [Flag] =
-        SourceFlags.flags + LabelFlags.flags + ListenFlags.flags + ModelFlags.flags
-        + MemoryFlags.flags
-        + IngestFlags.flags
+        SourceFlags.flags + ClusterFlags.flags + LabelFlags.flags + ListenFlags.flags
+        + ModelFlags.flags + MemoryFlags.flags + IngestFlags.flags
         + AgentIdentityFlags.flags
         + APIFlags.flags + APILimitFlags.flags + HistoryFlags.flags + DataFlags.flags
         + LogFlags.flags
@@ -42,7 +42,9 @@ struct AggregatorConfiguration: Sendable {
     init(_ commandLine: CommandLine) throws(UsageError) {
         var line = commandLine
         source = SourceFlags(&line)
-        labels = LabelFlags(&line, hostIDAnnotation: source.options?.hostIDAnnotation)
+        cluster = ClusterFlags(&line)
+        labels = LabelFlags(
+            &line, hostIDAnnotation: source.options?.hostIDAnnotation, clusterName: cluster.name)
         listen = ListenFlags(&line)
         model = ModelFlags(&line)
         memory = MemoryFlags(&line)
@@ -55,7 +57,7 @@ struct AggregatorConfiguration: Sendable {
         history = HistoryFlags(&line)
         data = DataFlags(&line)
         log = LogFlags(&line, data)
-        sinks = SinkFlags(&line)
+        sinks = SinkFlags(&line, clusterName: cluster.name)
         logLevel = Self.logLevel(&line)
         guard line.problems.isEmpty else { throw UsageError(problems: line.problems) }
     }

@@ -20,9 +20,12 @@ struct LabelFlags: Sendable {
 
     /// Reads its flags; problems are reported to the command line.
     ///
-    /// - Parameter hostIDAnnotation: of `--source`.
-    init(_ line: inout CommandLine, hostIDAnnotation: String?) {
+    /// - Parameters:
+    ///   - hostIDAnnotation: of `--source`.
+    ///   - clusterName: `--cluster-name`.
+    init(_ line: inout CommandLine, hostIDAnnotation: String?, clusterName: String? = nil) {
         options.hostIDAnnotation = hostIDAnnotation
+        options.clusterName = clusterName
         options.labelSeparator = line.text("label-separator") ?? ","
         options.ignoredLabels = Set(line.texts("ignore-label"))
         for text in line.texts("store-label") {

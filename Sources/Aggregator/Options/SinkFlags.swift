@@ -20,10 +20,14 @@ struct SinkFlags: Sendable {
     ]
 
     /// Reads its flags; problems are reported to the command line.
-    init(_ line: inout CommandLine) {
+    ///
+    /// - Parameter clusterName: `--cluster-name`.
+    init(_ line: inout CommandLine, clusterName: String? = nil) {
         for text in line.texts("sink") {
             do throws(SinkConfigurationError) {
-                if let sink = try ConfiguredSink.make(text) { sinks.append(sink) }
+                if let sink = try ConfiguredSink.make(text, clusterName: clusterName) {
+                    sinks.append(sink)
+                }
             } catch {
                 line.report("--sink: \(error)")
             }

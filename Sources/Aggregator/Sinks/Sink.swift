@@ -44,23 +44,35 @@ extension SinkEncoder {
 
     /// Encodes a whole batch and hands over each request as soon as it is full.
     ///
-    /// - Parameter filter: leaves out metrics and labels; `nil` passes all.
+    /// - Parameters:
+    ///   - filter: leaves out metrics and labels; `nil` passes all.
+    ///   - cluster: added to the labels of each set.
     mutating func encode(
-        _ batch: some Batch, filter: SinkFilter? = nil, _ emit: (SinkRequest) -> Void
+        _ batch: some Batch, filter: SinkFilter? = nil, cluster: Label? = nil,
+        _ emit: (SinkRequest) -> Void
     ) {
         var requests = RequestBuilder(cycle: batch.timestamp, limits: limits, envelope: envelope)
         begin(cycle: batch.timestamp)
         batch.forEachSet { (set: borrowing MetricSet) in
-            if let filter {
-                filter.withFiltered(set) { encode($0, into: &requests) }
+            if let cluster {
+                var named = copy set
+                named.setLabel(cluster)
+                encode(named, filter, &requests)
             } else {
-                encode(set, into: &requests)
+                encode(set, filter, &requests)
             }
             requests.drain(emit)
         }
         end(into: &requests)
         requests.cut()
         requests.drain(emit)
+    }
+
+    private mutating func encode(
+        _ set: borrowing MetricSet, _ filter: SinkFilter?, _ requests: inout RequestBuilder
+    ) {
+        guard let filter else { return encode(set, into: &requests) }
+        filter.withFiltered(set) { encode($0, into: &requests) }
     }
 }
 
@@ -131,5 +143,7 @@ struct SinkPlan: Sendable {
     var latePoints = LatePoints.taken
     /// Requests in flight at the same time, each on its own connection.
     var concurrency = 1
+    /// Whether the cluster's name travels as a label of the sets; else the encoder has a place for it.
+    var clusterIsLabel = false
     var makeDelivery: @Sendable (SinkEnvironment) -> any SinkDelivery
 }

@@ -28,7 +28,7 @@ struct SinkOption: Sendable {
         SinkOption("metrics-deny", "metrics not to send"),
         SinkOption("labels", "labels to send: names with *, separated by commas"),
         SinkOption("labels-deny", "labels not to send"),
-        SinkOption("cluster_name", "this cluster's name among others; default \"default\""),
+        SinkOption("cluster_name", "this cluster's name among others; default --cluster-name"),
         SinkOption("name", "what the sink is called at /metrics and in its queue's directory"),
     ]
     /// What every sink over HTTP and TLS has.
@@ -69,8 +69,11 @@ struct SinkOptions: Sendable {
     private var values: [String: [String]] = [:]
     private var secretFiles: [String: String] = [:]
 
+    /// - Parameter clusterName: for `cluster_name`, where the flag does not give it.
     /// - Throws: for options that the sink does not have, and such given twice.
-    init(_ uri: SinkURI, known: [SinkOption]) throws(SinkConfigurationError) {
+    init(
+        _ uri: SinkURI, known: [SinkOption], clusterName: String? = nil
+    ) throws(SinkConfigurationError) {
         kind = uri.kind
         let byName = Dictionary(
             known.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
@@ -94,6 +97,7 @@ struct SinkOptions: Sendable {
         for name in secretFiles.keys where values[name] != nil {
             throw .conflict(sink: kind, first: name, second: name + "file")
         }
+        if let clusterName, values["cluster_name"] == nil { values["cluster_name"] = [clusterName] }
     }
 
     func string(_ name: String) -> String? { values[name]?.first }

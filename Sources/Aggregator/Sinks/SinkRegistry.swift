@@ -53,16 +53,19 @@ struct ConfiguredSink: Sendable {
     /// `nil`: the machinery's default.
     let queueByteCountMax: Int?
 
+    /// - Parameter clusterName: of the aggregator; the sink's own `cluster_name` goes before it.
     /// - Returns: `nil` for a sink that needs nothing to run (`metric`).
     /// - Throws: everything that is wrong with the flag.
     static func make(
-        _ text: String, environment: (String) -> String? = SinkURI.processEnvironment
+        _ text: String, clusterName: String? = nil,
+        environment: (String) -> String? = SinkURI.processEnvironment
     ) throws(SinkConfigurationError) -> ConfiguredSink? {
         let uri = try SinkURI(parsing: text, environment: environment)
         let definition = try SinkRegistry.definition(of: uri.kind)
-        let options = try SinkOptions(uri, known: definition.allOptions)
+        let options = try SinkOptions(
+            uri, known: definition.allOptions, clusterName: clusterName)
         let timeout = try options.duration("timeout", defaultMilliseconds: 20_000)
-        let settings = SinkRunner.Settings(
+        var settings = SinkRunner.Settings(
             name: options.string("name", default: uri.kind), target: uri.shown,
             intervalMilliseconds: try options.duration("interval", defaultMilliseconds: 0),
             timeoutMilliseconds: max(1, timeout),
@@ -77,6 +80,9 @@ struct ConfiguredSink: Sendable {
             options.string("queue-bytes") == nil
             ? nil : try options.byteCount("queue-bytes", default: 0)
         guard let plan = try definition.make(uri, options) else { return nil }
+        if plan.clusterIsLabel, let name = options.string("cluster_name"), !name.isEmpty {
+            settings.cluster = Label(key: Label.clusterName, value: name)
+        }
         return ConfiguredSink(
             uri: uri, plan: plan, settings: settings, queueByteCountMax: queueByteCountMax)
     }

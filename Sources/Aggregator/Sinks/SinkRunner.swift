@@ -18,6 +18,8 @@ final class SinkRunner: @unchecked Sendable {
         /// Time between two cycles.
         var resolutionMilliseconds: Int64 = 10_000
         var filter: SinkFilter?
+        /// Added to every set; `nil` where there is none or the encoder has a place for it.
+        var cluster: Label?
     }
 
     /// Batches that wait to be encoded; beyond, the oldest is dropped and counted.
@@ -169,7 +171,7 @@ final class SinkRunner: @unchecked Sendable {
     }
 
     private func encode(_ batch: any Batch, with encoder: inout any SinkEncoder) {
-        encoder.encode(batch, filter: settings.filter) { request in
+        encoder.encode(batch, filter: settings.filter, cluster: settings.cluster) { request in
             monitor.withLock {
                 let before = queue.counters
                 queue.append(request)

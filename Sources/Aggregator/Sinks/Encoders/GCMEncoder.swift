@@ -17,7 +17,7 @@ struct GCMEncoder: SinkEncoder {
     private static let sentLabels: Set<String> = [
         "type", "nodename", "hostname", "host_id", "pod_id", "pod_name", "namespace_name",
         "namespace_id", "container_name", "container_base_image", "labels", "resource_id", "make",
-        "model", "accelerator_id",
+        "model", "accelerator_id", "cluster_name",
     ]
 
     init(onlyAutoscaling: Bool) { self.onlyAutoscaling = onlyAutoscaling }

@@ -45,7 +45,7 @@ extension SinkDefinition {
         ) { "/v3/projects/\($0)/timeSeries" }
         return SinkPlan(
             encoder: GCMEncoder(onlyAutoscaling: metrics == "autoscaling"), order: .oldestFirst,
-            overwrites: false, latePoints: .onlyInOrder
+            overwrites: false, latePoints: .onlyInOrder, clusterIsLabel: true
         ) { HTTPDelivery(backend, [backend.endpoint], environment: $0) }
     }
 

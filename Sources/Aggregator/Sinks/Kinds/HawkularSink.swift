@@ -49,7 +49,8 @@ extension SinkDefinition {
             credentials: credentials)
         return SinkPlan(
             encoder: HawkularEncoder(settings), order: .freshestFirst, overwrites: true,
-            concurrency: try options.integer("concurrencyLimit", default: 1, in: 1...64)
+            concurrency: try options.integer("concurrencyLimit", default: 1, in: 1...64),
+            clusterIsLabel: true
         ) { [endpoints = target.endpoints] in
             HTTPDelivery(backend, endpoints, environment: $0)
         }

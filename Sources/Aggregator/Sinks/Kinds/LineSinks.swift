@@ -16,7 +16,8 @@ extension SinkDefinition {
             host: uri.host.isEmpty ? "localhost" : uri.host, port: uri.port ?? 2_003)
         let isDatagram = uri.scheme == "udp"
         let encoder = GraphiteEncoder(
-            prefix: options.string("prefix", default: "kubernetes"), isDatagram: isDatagram)
+            prefix: options.prefix(default: "kubernetes", withCluster: true),
+            isDatagram: isDatagram)
         let tls = try options.boolean("secure", default: false) ? SinkTLS(options) : nil
         return SinkPlan(encoder: encoder, order: .freshestFirst, overwrites: true) { environment in
             if isDatagram { return DatagramDelivery(address) }
@@ -70,7 +71,7 @@ extension SinkDefinition {
         let dialect = try options.choice(
             "protocolType", default: "etsystatsd", of: ["etsystatsd", "influxstatsd"])
         settings.dialect = dialect == "etsystatsd" ? .etsy : .influx
-        settings.prefix = options.string("prefix", default: "")
+        settings.prefix = options.prefix(default: "", withCluster: dialect == "etsystatsd")
         settings.metricsPerDatagram = try options.integer(
             "numMetricsPerMsg", default: 5, in: 1...1_000)
         settings.allowed = Set(options.list("allowedLabels"))
@@ -94,7 +95,20 @@ extension SinkDefinition {
         // StatsD stamps what it gets with its own clock.
         return SinkPlan(
             encoder: StatsdEncoder(settings), order: .oldestFirst, overwrites: false,
-            latePoints: .never
+            latePoints: .never, clusterIsLabel: dialect == "influxstatsd"
         ) { _ in DatagramDelivery(address) }
+    }
+}
+
+extension SinkOptions {
+    /// What stands before every path; with the cluster's name behind it, where there is one, because
+    /// a path has no labels.
+    fileprivate func prefix(default value: String, withCluster: Bool) -> String {
+        let own = string("prefix", default: value)
+        guard withCluster, let cluster = string("cluster_name"), !cluster.isEmpty else {
+            return own
+        }
+        let part = String(cluster.map { "./=|: ".contains($0) ? "_" : $0 })
+        return own.isEmpty ? part : "\(own).\(part)"
     }
 }

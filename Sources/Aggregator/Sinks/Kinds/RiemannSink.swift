@@ -24,7 +24,10 @@ extension SinkDefinition {
             address: HostAndPort(
                 host: uri.host.isEmpty ? "riemann-heapster" : uri.host, port: uri.port ?? 5_555),
             tls: nil)
-        return SinkPlan(encoder: RiemannEncoder(settings), order: .oldestFirst, overwrites: false) {
+        return SinkPlan(
+            encoder: RiemannEncoder(settings), order: .oldestFirst, overwrites: false,
+            clusterIsLabel: true
+        ) {
             StreamDelivery(RiemannConversation(), endpoint, environment: $0)
         }
     }

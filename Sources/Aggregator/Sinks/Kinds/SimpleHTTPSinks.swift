@@ -190,7 +190,9 @@ extension SinkDefinition {
             }
             return verdicts.outcome(of: request, in: envelope)
         }
-        return SinkPlan(encoder: encoder, order: .freshestFirst, overwrites: false) {
+        return SinkPlan(
+            encoder: encoder, order: .freshestFirst, overwrites: false, clusterIsLabel: true
+        ) {
             [backend, endpoints = target.endpoints] in
             HTTPDelivery(backend, endpoints, environment: $0)
         }
@@ -224,7 +226,9 @@ extension SinkDefinition {
                 user: try options.required("username"),
                 password: try options.requiredSecret("token")))
         let encoder = LibratoEncoder(prefix: options.string("prefix", default: ""), tags: tags)
-        return SinkPlan(encoder: encoder, order: .freshestFirst, overwrites: true) {
+        return SinkPlan(
+            encoder: encoder, order: .freshestFirst, overwrites: true, clusterIsLabel: true
+        ) {
             [endpoints = target.endpoints] in
             HTTPDelivery(backend, endpoints, environment: $0)
         }
