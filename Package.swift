@@ -85,7 +85,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "EndToEndTests", dependencies: ["NodeAgent", "Aggregator", "TestSupport"],
-            exclude: ["fault_proxy.py"],
+            exclude: ["fault_proxy.py", "line_receiver.py"],
             swiftSettings: strict),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
     ]

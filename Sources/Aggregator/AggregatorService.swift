@@ -63,8 +63,13 @@ final class AggregatorService {
                 archive: LogArchive(
                     folder: "\(folder.path)/log", configuration: configuration.model.model))
         }
+        var leader: (LeaderFlags.Election, APIServerAccess)?
+        if let election = configuration.leader.election, let access = configuration.source.access {
+            leader = (election, access)
+        }
         sinks = try RunningSinks(
-            configuration.sinks, for: answers, dataDirectory: configuration.data.directory)
+            configuration.sinks, leader: leader, for: answers,
+            dataDirectory: configuration.data.directory)
         sinks?.show(in: &answers)
         if let memory { answers.ownMetrics.append { memory.write(to: &$0, cluster.gate) } }
         do throws(TransportError) {

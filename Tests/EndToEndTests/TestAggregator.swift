@@ -10,22 +10,26 @@ final class TestAggregator {
     let ingest: String
     private let address: String
     private let wrapper: [String]
+    private let more: [String]
 
-    /// - Parameter wrapper: what it runs through, and what asks it: `nsenter --net=…`.
+    /// - Parameters:
+    ///   - more: further flags.
+    ///   - wrapper: what it runs through, and what asks it: `nsenter --net=…`.
     init(
-        _ name: String, in folder: URL, listen address: String = "127.0.0.1",
+        _ name: String, in folder: URL, _ more: [String] = [], listen address: String = "127.0.0.1",
         through wrapper: [String] = []
     ) throws {
         self.name = name
         self.folder = folder
         self.address = address
         self.wrapper = wrapper
+        self.more = more
         let program = try RunningProgram(
             "heapwire-aggregator",
             [
                 "--port=0", "--ingest-port=0", "--metric-resolution=1s", "--listen-ip=\(address)",
                 "--insecure-ingest", "--insecure-http",
-            ], in: folder, through: wrapper)
+            ] + more, in: folder, through: wrapper)
         self.program = program
         let ports = try program.wait(for: /API on http:\/\/[\d.]+:(\d+), agents on [\d.]+:(\d+)/)
         (api, ingest) = (String(ports.1), String(ports.2))
@@ -35,7 +39,8 @@ final class TestAggregator {
     func startAgain() throws {
         program = try RunningProgram(
             "heapwire-aggregator",
-            ["--port=\(api)", "--ingest-port=\(ingest)", "--metric-resolution=1s"], in: folder)
+            ["--port=\(api)", "--ingest-port=\(ingest)", "--metric-resolution=1s"] + more,
+            in: folder)
         _ = try program.wait(for: /API on/)
     }
 

@@ -20,6 +20,8 @@ struct AggregatorAPI: Sendable {
     let pushCounters = PushCounters()
     /// `nil` where there are none.
     var sinks: SinkSet?
+    /// Which of several aggregators writes to them; `nil` where there is no election.
+    var leader: LeaderElector?
 
     /// - Parameter cluster: with the roll-ups' facts from the same directory.
     init(
@@ -65,7 +67,7 @@ struct AggregatorAPI: Sendable {
         ResourceMetricsAPI(index: index, clock: clock).register(in: &router)
         registerPushed(in: &router)
         DiscoveryAPI(index: index, groups: APIGroups(custom: custom)).register(in: &router)
-        SinksAPI(sinks: sinks).register(in: &router)
+        SinksAPI(sinks: sinks, leader: leader).register(in: &router)
         SelfMetrics(
             cluster: cluster, ingest: ingest, metadata: metadata, clock: clock,
             others: ownMetrics + [{ pushCounters.write(custom, &$0) }]

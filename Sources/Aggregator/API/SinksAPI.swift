@@ -4,12 +4,15 @@ import Wire
 struct SinksAPI: Sendable {
     /// `nil` where there are none.
     let sinks: SinkSet?
+    /// `nil` where this aggregator always writes.
+    var leader: LeaderElector?
 
     func register(in router: inout Router) {
         router.add(.get, "/api/v1/sinks") { _ in
             var json = JSONWriter()
             json.beginArray()
-            for status in sinks?.statuses ?? [] { status.write(to: &json) }
+            let holder = leader?.status.holder
+            for status in sinks?.statuses ?? [] { status.write(to: &json, leaseHolder: holder) }
             json.endArray()
             json.bytes.append(UInt8(ascii: "\n"))
             return .now(.json(json.bytes))
@@ -72,6 +75,13 @@ extension SinkSet {
         family("queue_bytes", .gauge, "Bytes that wait") { Double($0.queuedBytes) }
         family("queue_age_seconds", .gauge, "Age of the oldest cycle that waits") {
             $0.oldestQueuedCycle.map { Double(max(0, now &- $0)) / 1_000 } ?? 0
+        }
+        family(
+            "missing_cycles", .gauge,
+            "Cycles that are in no model any more; an aggregator that led before may have them queued"
+        ) { Double($0.missingCycles) }
+        family("standby", .gauge, "1 while another aggregator writes to the backend") {
+            $0.isStandby ? 1 : 0
         }
         family("failing", .gauge, "1 while the last attempt failed") { $0.isFailing ? 1 : 0 }
         let name = "heapwire_sink_last_error_timestamp_seconds"

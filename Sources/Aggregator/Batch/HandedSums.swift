@@ -62,6 +62,9 @@ final class HandedSums: Sendable {
         }
     }
 
+    /// Another process hands on from now on.
+    func removeAll() { state.withLock { $0 = State() } }
+
     /// Forgets cycles before this one.
     func trim(before cycle: Int64) {
         state.withLock { state in

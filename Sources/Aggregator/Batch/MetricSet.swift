@@ -120,6 +120,8 @@ protocol Batch: Sendable {
     /// Whether its points replace others that were handed out before.
     var isAmendment: Bool { get }
     var lateness: BatchLateness { get }
+    /// Whether it is handed on because nobody knows if an earlier process has done so.
+    var isRepeated: Bool { get }
     /// Calls `body` for each set. The set is only valid during the call.
     ///
     /// - Throws: what `body` throws.
@@ -130,6 +132,7 @@ protocol Batch: Sendable {
 
 extension Batch {
     var lateness: BatchLateness { .onTime }
+    var isRepeated: Bool { false }
 }
 
 /// When a batch is handed out.
@@ -147,6 +150,7 @@ struct RecordedBatch: Batch {
     var timestamp: Int64
     var isAmendment = false
     var lateness = BatchLateness.onTime
+    var isRepeated = false
     var sets: [MetricSet]
     /// Let go of when nobody needs the batch any more.
     var receipt: BatchReceipt?

@@ -15,8 +15,10 @@ struct APIServerCheck {
 
     private static let timeouts = HTTPTimeouts(connectSeconds: 5, headSeconds: 10, idleSeconds: 10)
 
-    /// What the source needs, and the checking of agents and of readers with tokens.
-    static func permissions(reviewsAgents: Bool, reviewsReaders: Bool = false) -> [Permission] {
+    /// What the source needs, the checking of agents and of readers with tokens, and the election.
+    static func permissions(
+        reviewsAgents: Bool, reviewsReaders: Bool = false, election: LeaderFlags.Election? = nil
+    ) -> [Permission] {
         var found: [Permission] = []
         for resource in WatchedResource.all {
             let loss: String
@@ -49,6 +51,14 @@ struct APIServerCheck {
                         verb: "create", group: "authorization.k8s.io",
                         resource: "subjectaccessreviews"), isOptional: false,
                     loss: "no reader is answered but those with a certificate of --tls-client-ca"))
+        }
+        if let election {
+            for verb in ["get", "create", "patch"] {
+                found.append(
+                    Permission(
+                        purpose: APIServerLeaseStore.purpose(verb, namespace: election.namespace),
+                        isOptional: false, loss: "this aggregator never writes to its sinks"))
+            }
         }
         return found
     }

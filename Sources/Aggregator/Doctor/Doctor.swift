@@ -67,7 +67,8 @@ struct Doctor {
                 permissions: APIServerCheck.permissions(
                     reviewsAgents: configuration.identity.policy != nil,
                     reviewsReaders: configuration.api.tls != nil
-                        && !configuration.api.access.isOpen)
+                        && !configuration.api.access.isOpen,
+                    election: configuration.leader.election)
             ) { finding in
                 // At once: a step may take seconds.
                 output(finding.description)

@@ -16,6 +16,7 @@ struct AggregatorConfiguration: Sendable {
     let data: DataFlags
     let log: LogFlags
     let sinks: SinkFlags
+    let leader: LeaderFlags
     let logLevel: Diagnostics.Level
 
     static let flags: [Flag] =
@@ -23,8 +24,7 @@ struct AggregatorConfiguration: Sendable {
         + ModelFlags.flags + MemoryFlags.flags + IngestFlags.flags
         + AgentIdentityFlags.flags
         + APIFlags.flags + APILimitFlags.flags + HistoryFlags.flags + DataFlags.flags
-        + LogFlags.flags
-        + SinkFlags.flags + [
+        + LogFlags.flags + SinkFlags.flags + LeaderFlags.flags + [
             Flag("log-level", "LEVEL", default: "info", "debug, info, warning or error.")
         ]
 
@@ -58,6 +58,7 @@ struct AggregatorConfiguration: Sendable {
         data = DataFlags(&line)
         log = LogFlags(&line, data)
         sinks = SinkFlags(&line, clusterName: cluster.name)
+        leader = LeaderFlags(&line, source: source)
         logLevel = Self.logLevel(&line)
         guard line.problems.isEmpty else { throw UsageError(problems: line.problems) }
     }

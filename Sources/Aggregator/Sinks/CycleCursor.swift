@@ -16,14 +16,20 @@ struct CycleCursor: Sendable, Equatable {
     /// By node.
     var late: [String: Set<Int64>] = [:]
     var sums: Set<Int64> = []
+    /// Of all nodes; from another aggregator, never in the file.
+    var again: Set<Int64> = []
 
     private static let heading = "heapwire-cursor 1"
     private static let byteCountMax = 64 << 20
 
-    init(through: Int64, late: [String: Set<Int64>] = [:], sums: Set<Int64> = []) {
+    init(
+        through: Int64, late: [String: Set<Int64>] = [:], sums: Set<Int64> = [],
+        again: Set<Int64> = []
+    ) {
         self.through = through
         self.late = late
         self.sums = sums
+        self.again = again
     }
 
     var text: [UInt8] {

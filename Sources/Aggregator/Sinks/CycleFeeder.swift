@@ -10,27 +10,10 @@ import Wire
 ///   cycle C        C + grace                        frames of a node that was cut off
 ///      │  frames ──────> │ batch of C ──> sinks           │ quiet ──> its cycles ──> sums ──> sinks
 /// ```
+///
+/// Where one of several aggregators writes, it begins with `resume`, and goes on where another one
+/// stopped as if that had been itself.
 final class CycleFeeder: @unchecked Sendable {
-    struct Timing: Sendable {
-        /// From a cycle to its batch, milliseconds.
-        var grace: Int64
-        /// Late data is handed on when no more came for so long, or after its patience.
-        var lateQuietNanoseconds: UInt64 = 1_000_000_000
-        var latePatienceNanoseconds: UInt64 = 5_000_000_000
-        /// Changed sums wait longer, because each piece of late data changes them again.
-        var sumsQuietNanoseconds: UInt64 = 3_000_000_000
-        var sumsPatienceNanoseconds: UInt64 = 30_000_000_000
-        /// How long cycles are held back after a restart, for sinks that need order, while agents
-        /// bring what was missed.
-        var orderPatienceNanoseconds: UInt64
-
-        /// Agents send within a fifth of a cycle or so.
-        init(resolution: Int64) {
-            grace = min(2_000, resolution / 2)
-            orderPatienceNanoseconds = UInt64(min(30_000, 5_000 + 2 * resolution)) * 1_000_000
-        }
-    }
-
     private static let offerPatienceNanoseconds: UInt64 = 60_000_000_000
     private static let saveIntervalNanoseconds: UInt64 = 250_000_000
 
@@ -47,8 +30,19 @@ final class CycleFeeder: @unchecked Sendable {
     // Guarded by the monitor.
     private var isStopping = false
     private var thread: SystemThread?
+    private enum Command {
+        case resume(CycleCursor?)
+        case suspend
+    }
+    private var command: Command?
+    private var published: CycleCursor?
+    private var skippedCount = 0
 
     // The thread's own from here on.
+    private var isIdle = true
+    private var startTime: UInt64 = 0
+    /// What nobody knows if an earlier process handed it on.
+    private var repeated: [CycleFeed.LateCycles] = []
     /// What an earlier process left.
     private var inherited: CycleCursor?
     /// Cycles are held back until then, monotonic nanoseconds; `nil` once they flow.
@@ -59,12 +53,25 @@ final class CycleFeeder: @unchecked Sendable {
     /// Cycles of which sums were handed on.
     private var summed = Set<Int64>()
     /// Cycles whose sums have changed since.
-    private var touched: [Int64: BatchReceipt] = [:]
+    private var touched: [Int64: Touch] = [:]
     private var touchedSince: UInt64 = 0
     private var touchedLast: UInt64 = 0
     private var savedVersion = -1
     private var savedHead: Int64 = .min
     private var nextSave: UInt64 = 0
+
+    private struct Touch {
+        let receipt: BatchReceipt
+        /// Whether only repeated parts have changed them.
+        var isRepeated: Bool
+    }
+
+    /// A node's cycles on their way to the sinks.
+    private struct LateWork {
+        let late: CycleFeed.LateCycles
+        let isRepeated: Bool
+        let receipts: [Int64: BatchReceipt]
+    }
 
     private var resolution: Int64 { source.cluster.configuration.resolution }
     private var feed: CycleFeed { source.cluster.cycles }
@@ -84,29 +91,81 @@ final class CycleFeeder: @unchecked Sendable {
 
     /// Starts. What the model has been given before (restored from a log) counts as closed by an
     /// earlier process; what comes from now on is new.
-    func start() throws(TransportError) {
-        begin()
+    ///
+    /// - Parameter isIdle: begins with `resume`.
+    func start(isIdle: Bool = false) throws(TransportError) {
+        startTime = clock.monotonicNanoseconds
+        if !isIdle { begin() }
         let started = try SystemThread.start(name: "sink-cycles") { [self] in run() }
         monitor.withLock { thread = started }
     }
 
     /// `start` without the thread: `turn` is then called by hand.
     func begin() {
-        inherited = cursorPath.flatMap { CycleCursor.read($0) }
+        startTime = clock.monotonicNanoseconds
+        begin(after: cursorPath.flatMap { CycleCursor.read($0) })
+    }
+
+    private func begin(after cursor: CycleCursor?) {
+        inherited = cursor
+        isIdle = false
         let now = clock.monotonicNanoseconds
         if let inherited, sinks.needsOrder {
             isInOrder = true
-            holdUntil = now + timing.orderPatienceNanoseconds
+            // Agents that this process has just met may have more to send.
+            holdUntil = max(now, startTime + timing.orderPatienceNanoseconds)
             head = inherited.through
         } else {
+            isInOrder = false
             holdUntil = now
             head = dueCycle
         }
         feed.start(head: head, clock: clock)
     }
 
+    // MARK: One of several
+
+    /// Cycles are this process's to hand on from now on.
+    ///
+    /// - Parameter cursor: what another process left; `nil` to begin with what comes.
+    func resume(_ cursor: CycleCursor?) {
+        monitor.withLock {
+            (command, published) = (.resume(cursor), nil)
+            monitor.signal()
+        }
+    }
+
+    /// Cycles are another process's from now on.
+    func suspend() {
+        monitor.withLock {
+            (command, published) = (.suspend, nil)
+            monitor.signal()
+        }
+    }
+
+    /// What was in all queues a quarter of a second ago; `nil` before anything was handed on.
+    var progress: CycleCursor? { monitor.withLock { published } }
+
+    private func obey() {
+        guard let command = monitor.withLock({ self.command.take() }) else { return }
+        if !isIdle { rest() }
+        if case .resume(let cursor) = command { begin(after: cursor) }
+    }
+
+    private func rest() {
+        feed.stop()
+        source.handed.removeAll()
+        isIdle = true
+        (inherited, holdUntil, head) = (nil, nil, .min)
+        (summed, touched, repeated) = ([], [:], [])
+        (savedVersion, savedHead, nextSave) = (-1, .min, 0)
+    }
+
     /// See `BatchSource.missedNodes`.
     var missedNodes: Int { source.missedNodes }
+
+    /// Cycles that were handed on node by node, because this thread was late.
+    var skippedCycles: Int { monitor.withLock { skippedCount } }
 
     /// Hands on what is closed, without waiting for its grace, and ends.
     ///
@@ -128,6 +187,8 @@ final class CycleFeeder: @unchecked Sendable {
     }
 
     private func finish(_ deadline: UInt64) {
+        obey()
+        if isIdle { return }
         if holdUntil != nil { release() }
         if let newest = source.cluster.rollUps.newestCycle, newest > head, newest <= nowMilliseconds
         {
@@ -141,7 +202,7 @@ final class CycleFeeder: @unchecked Sendable {
         while true {
             let wake = turn()
             let isOver = monitor.withLock {
-                if !isStopping { monitor.wait(untilNanoseconds: wake) }
+                if !isStopping, command == nil { monitor.wait(untilNanoseconds: wake) }
                 return isStopping
             }
             if isOver { return }
@@ -151,6 +212,8 @@ final class CycleFeeder: @unchecked Sendable {
     /// Does what is due; returns when to look again, monotonic nanoseconds.
     @discardableResult
     func turn() -> UInt64 {
+        obey()
+        if isIdle { return .max }
         let now = clock.monotonicNanoseconds
         if let until = holdUntil {
             guard now >= until else { return min(until, now + 100_000_000) }
@@ -184,12 +247,16 @@ final class CycleFeeder: @unchecked Sendable {
         }
         holdUntil = nil
         guard let inherited else { return }
-        addLate(after: inherited.through, through: head)
+        let missed = cycles(after: inherited.through, through: head).union(inherited.again)
+        for cycle in missed { source.handed.setEmptyBase(at: cycle) }
         for node in source.cluster.nodes {
-            guard let cycles = inherited.late[node.name] else { continue }
-            feed.addLate(cycles.filter { node.hasClosed($0) }, of: node)
+            let wanted = missed.union(inherited.late[node.name] ?? [])
+            let closed = wanted.filter { node.hasClosed($0) }
+            if !closed.isEmpty {
+                repeated.append(CycleFeed.LateCycles(node: node, cycles: closed))
+            }
         }
-        for cycle in inherited.sums { touch(cycle) }
+        for cycle in inherited.sums { touch(cycle, isRepeated: true) }
         guard isInOrder else { return }
         handOnLate(quiet: 0, patience: 0, until: .max, lateness: .inOrder)
         handOnSums(quiet: 0, patience: 0, lateness: .inOrder)
@@ -201,7 +268,9 @@ final class CycleFeeder: @unchecked Sendable {
         // Only the newest is handed on whole; this thread was kept from the others.
         let before = head
         handOn(due)
-        if due &- before > resolution { addLate(after: before, through: due &- resolution) }
+        guard due &- before > resolution else { return }
+        addLate(after: before, through: due &- resolution)
+        monitor.withLock { skippedCount += Int((due &- before) / resolution) - 1 }
     }
 
     private func handOn(_ cycle: Int64) {
@@ -229,67 +298,88 @@ final class CycleFeeder: @unchecked Sendable {
 
     /// Everything that nodes have closed in this range was not handed on yet.
     private func addLate(after: Int64, through: Int64) {
-        let oldest = max(after, through &- source.cluster.configuration.window)
-        let first = oldest / resolution * resolution &+ resolution
-        guard first <= through else { return }
-        let cycles = Array(stride(from: first, through: through, by: Int(resolution)))
+        let cycles = cycles(after: after, through: through)
+        guard !cycles.isEmpty else { return }
         for cycle in cycles { source.handed.setEmptyBase(at: cycle) }
         for node in source.cluster.nodes {
-            feed.addLate(Set(cycles.filter { node.hasClosed($0) }), of: node)
+            feed.addLate(cycles.filter { node.hasClosed($0) }, of: node)
         }
+    }
+
+    /// As many of them as the model has.
+    private func cycles(after: Int64, through: Int64) -> Set<Int64> {
+        let oldest = max(after, through &- source.cluster.configuration.window)
+        let first = oldest / resolution * resolution &+ resolution
+        guard first <= through else { return [] }
+        return Set(stride(from: first, through: through, by: Int(resolution)))
     }
 
     private func handOnLate(
         quiet: UInt64, patience: UInt64, until deadline: UInt64,
         lateness: BatchLateness = .outOfOrder
     ) {
-        var late = feed.takeLate(quietNanoseconds: quiet, patienceNanoseconds: patience)
-            .map { node in
-                let receipts = node.cycles.map {
-                    ($0, ledger.open(.part(node: node.node.name, cycle: $0)))
-                }
-                return (node, Dictionary(receipts, uniquingKeysWith: { first, _ in first }))
-            }
-        late.reverse()
-        while let (node, receipts) = late.popLast() {
+        var works = repeated.map { open($0, isRepeated: true) }
+        repeated = []
+        works += feed.takeLate(quietNanoseconds: quiet, patienceNanoseconds: patience)
+            .map { open($0, isRepeated: false) }
+        works.reverse()
+        while let work = works.popLast() {
             let now = clock.monotonicNanoseconds
-            guard now < deadline, deadline != .max || !isStoppingNow else {
+            guard now < deadline, deadline != .max || !isStoppingNow, !isCommanded else {
                 // It is late still, and in the cursor.
-                feed.addLate(node.cycles, of: node.node)
+                if work.isRepeated {
+                    repeated.append(work.late)
+                } else {
+                    feed.addLate(work.late.cycles, of: work.late.node)
+                }
                 continue
             }
-            handOn(node, receipts, lateness)
+            handOn(work, lateness)
             if lateness == .outOfOrder, !isStoppingNow { handOnDue() }
             save(isFinal: false)
         }
     }
 
+    private func open(_ late: CycleFeed.LateCycles, isRepeated: Bool) -> LateWork {
+        var receipts: [Int64: BatchReceipt] = [:]
+        for cycle in late.cycles {
+            receipts[cycle] = ledger.open(.part(node: late.node.name, cycle: cycle))
+        }
+        return LateWork(late: late, isRepeated: isRepeated, receipts: receipts)
+    }
+
+    /// Whether this process's turn has ended, or begun anew.
+    private var isCommanded: Bool { monitor.withLock { command != nil } }
+
     private var isStoppingNow: Bool { monitor.withLock { isStopping } }
 
-    private func handOn(
-        _ late: CycleFeed.LateCycles, _ receipts: [Int64: BatchReceipt], _ lateness: BatchLateness
-    ) {
+    private func handOn(_ work: LateWork, _ lateness: BatchLateness) {
+        let late = work.late
         let offerDeadline = clock.monotonicNanoseconds + Self.offerPatienceNanoseconds
         do throws(WireError) {
             try LateBatches(source: source).forEachCycle(of: late.node, late.cycles) {
                 cycle, sets in
                 guard !sets.isEmpty else { return }
-                touch(cycle)
+                touch(cycle, isRepeated: work.isRepeated)
                 sinks.offer(
                     RecordedBatch(
-                        timestamp: cycle, lateness: lateness, sets: sets,
-                        receipt: receipts[cycle]), waitingUntil: offerDeadline)
+                        timestamp: cycle, lateness: lateness, isRepeated: work.isRepeated,
+                        sets: sets, receipt: work.receipts[cycle]), waitingUntil: offerDeadline)
             }
         } catch {
             diagnostics.warning("sinks: history of node \(late.node.name): \(error)")
         }
     }
 
-    private func touch(_ cycle: Int64) {
+    private func touch(_ cycle: Int64, isRepeated: Bool) {
         let now = clock.monotonicNanoseconds
         if touched.isEmpty { touchedSince = now }
         touchedLast = now
-        if touched[cycle] == nil { touched[cycle] = ledger.open(.sums(cycle)) }
+        if touched[cycle] == nil {
+            touched[cycle] = Touch(receipt: ledger.open(.sums(cycle)), isRepeated: isRepeated)
+        } else if !isRepeated {
+            touched[cycle]?.isRepeated = false
+        }
     }
 
     private func handOnSums(
@@ -297,43 +387,40 @@ final class CycleFeeder: @unchecked Sendable {
     ) {
         let now = clock.monotonicNanoseconds
         guard !touched.isEmpty,
-            now >= touchedLast + quiet && feed.lateCycles.isEmpty || now >= touchedSince + patience
+            now >= touchedLast + quiet && feed.lateCycles.isEmpty && repeated.isEmpty
+                || now >= touchedSince + patience
         else { return }
         let late = LateBatches(source: source)
         let deadline = now + Self.offerPatienceNanoseconds
         for cycle in touched.keys.sorted() {
             let sets = late.sums(at: cycle)
-            let receipt = touched.removeValue(forKey: cycle)
+            let touch = touched.removeValue(forKey: cycle)
             guard !sets.isEmpty else { continue }
             let isAmendment = summed.contains(cycle) || cycle <= inherited?.through ?? .min
             noteSummed(cycle)
             sinks.offer(
                 RecordedBatch(
-                    timestamp: cycle, isAmendment: isAmendment, lateness: lateness, sets: sets,
-                    receipt: receipt), waitingUntil: deadline)
+                    timestamp: cycle, isAmendment: isAmendment, lateness: lateness,
+                    isRepeated: touch?.isRepeated ?? false, sets: sets, receipt: touch?.receipt),
+                waitingUntil: deadline)
         }
     }
 
     // MARK: What another process must know
 
     private func save(isFinal: Bool) {
-        guard let cursorPath, holdUntil == nil, head != .min else { return }
+        guard holdUntil == nil, head != .min else { return }
         let now = clock.monotonicNanoseconds
         let version = ledger.version
         let pending = feed.lateCycles
         let isChanged = version != savedVersion || head != savedHead || !pending.isEmpty
         guard isFinal || isChanged && now >= nextSave else { return }
-        var cursor = CycleCursor(through: head)
+        var cursor = ledger.cursor(from: CycleCursor(through: head), resolution: resolution)
+        for late in repeated { cursor.late[late.node.name, default: []].formUnion(late.cycles) }
         for (node, cycles) in pending { cursor.late[node, default: []].formUnion(cycles) }
-        for entry in ledger.entries {
-            switch entry {
-            case .whole(let cycle): cursor.through = min(cursor.through, cycle &- resolution)
-            case .part(let node, let cycle): cursor.late[node, default: []].insert(cycle)
-            case .sums(let cycle): cursor.sums.insert(cycle)
-            }
-        }
+        monitor.withLock { if command == nil { published = cursor } }
         do throws(QueueFileError) {
-            try cursor.write(cursorPath)
+            if let cursorPath { try cursor.write(cursorPath) }
             (savedVersion, savedHead) = (version, head)
         } catch {
             diagnostics.warning("sinks: \(error); a restart may repeat cycles")

@@ -43,5 +43,18 @@ final class CycleLedger: Sendable {
     /// Another number after every change.
     var version: Int { state.withLock { $0.version } }
 
-    var entries: Set<Entry> { state.withLock { Set($0.open.values) } }
+    private var entries: Set<Entry> { state.withLock { Set($0.open.values) } }
+
+    /// A cursor without what is in hand.
+    func cursor(from start: CycleCursor, resolution: Int64) -> CycleCursor {
+        var cursor = start
+        for entry in entries {
+            switch entry {
+            case .whole(let cycle): cursor.through = min(cursor.through, cycle &- resolution)
+            case .part(let node, let cycle): cursor.late[node, default: []].insert(cycle)
+            case .sums(let cycle): cursor.sums.insert(cycle)
+            }
+        }
+        return cursor
+    }
 }

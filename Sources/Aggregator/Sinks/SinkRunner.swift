@@ -30,6 +30,7 @@ final class SinkRunner: @unchecked Sendable {
     private let plan: SinkPlan
     private let environment: SinkEnvironment
     private let randomness: @Sendable () -> Double
+    private let leadership: Leadership
     private let diagnostics = LimitedDiagnostics(perMinute: 2)
 
     // Everything below is guarded by the monitor.
@@ -44,10 +45,18 @@ final class SinkRunner: @unchecked Sendable {
     private var stopDeadline = UInt64.max
     private var nextSync = UInt64.max
     private var threads: [SystemThread] = []
+    /// While another aggregator writes: nothing is taken, encoded or sent.
+    private var isSuspended: Bool
+    /// While this one writes and is one of several.
+    private var progress: SinkProgress?
 
+    /// - Parameters:
+    ///   - leadership: asked before every request.
+    ///   - isSuspended: begins with `resume`.
     init(
         plan: SinkPlan, settings: Settings, queue: SinkQueue, deadLetters: DeadLetters,
-        environment: SinkEnvironment = SinkEnvironment(),
+        environment: SinkEnvironment = SinkEnvironment(), leadership: Leadership = .always,
+        isSuspended: Bool = false,
         randomness: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) }
     ) {
         self.plan = plan
@@ -56,6 +65,8 @@ final class SinkRunner: @unchecked Sendable {
         self.deadLetters = deadLetters
         self.environment = environment
         self.randomness = randomness
+        self.leadership = leadership
+        self.isSuspended = isSuspended
         status = SinkStatus(name: settings.name, target: settings.target)
     }
 
@@ -82,7 +93,7 @@ final class SinkRunner: @unchecked Sendable {
             {
                 monitor.wait(untilNanoseconds: deadline)
             }
-            if isStopping { return }
+            if isStopping || isSuspended { return }
             if inbox.count >= Self.inboxCountMax {
                 inbox.removeFirst()
                 status.skippedCycles += 1
@@ -93,6 +104,8 @@ final class SinkRunner: @unchecked Sendable {
     }
 
     private func admits(_ batch: any Batch) -> Bool {
+        if isSuspended { return false }
+        if batch.isRepeated, progress?.wantsRepeated(batch.timestamp) == false { return false }
         let interval = settings.intervalMilliseconds
         // The first cycle of each interval, so that late data and another process agree.
         if interval > 0, batch.timestamp % interval >= settings.resolutionMilliseconds {
@@ -107,6 +120,39 @@ final class SinkRunner: @unchecked Sendable {
             return false
         }
         return true
+    }
+
+    /// This aggregator writes from now on. What the last one delivered is taken out of the queue.
+    ///
+    /// - Parameters:
+    ///   - cursor: how far that one came; `nil` for a sink that nobody had.
+    ///   - oldestCycle: that the model can hand on.
+    func resume(_ cursor: SinkCursor?, oldestCycle: Int64?) {
+        monitor.withLock {
+            queue.forget { !SinkProgress.wantsQueued($0, cursor) }
+            progress = SinkProgress(
+                cursor, oldestCycle: oldestCycle, queued: queue.cycles,
+                resolution: settings.resolutionMilliseconds)
+            isSuspended = false
+            monitor.signal()
+        }
+    }
+
+    /// Another aggregator writes from now on. What is queued stays, until it is known to be delivered.
+    func suspend() {
+        monitor.withLock {
+            isSuspended = true
+            inbox = []
+            progress = nil
+            monitor.signal()
+        }
+    }
+
+    /// How far this sink is; `nil` for one of which nothing is known.
+    ///
+    /// - Parameter feeder: what was in all queues a moment ago.
+    func cursor(after feeder: CycleCursor?) -> SinkCursor? {
+        monitor.withLock { progress?.cursor(after: feeder, queued: queue.cycles) }
     }
 
     /// Whether an order is lost when later cycles are handed over before earlier ones.
@@ -143,7 +189,9 @@ final class SinkRunner: @unchecked Sendable {
             status.droppedRequests = queue.counters.droppedRequests
             status.droppedPoints = queue.counters.droppedPoints
             status.damagedRecords = queue.counters.damagedRecords
-            status.fileErrors = queue.counters.fileErrors
+            status.fileErrors += queue.counters.fileErrors
+            status.isStandby = isSuspended
+            status.missingCycles = progress?.missingCycleCount ?? 0
             return status
         }
     }
@@ -215,11 +263,16 @@ final class SinkRunner: @unchecked Sendable {
         monitor.withLock {
             while true {
                 let now = environment.clock.monotonicNanoseconds
+                let isHeld = !isSuspended && leadership.isHeld(now)
                 if isStopping {
                     let isDone = inbox.isEmpty && !isEncoding && queue.isEmpty
-                    if isDone || now >= stopDeadline { return nil }
+                    if isDone || !isHeld || now >= stopDeadline { return nil }
                 }
                 synchronizeIfDue(now)
+                guard isHeld else {
+                    monitor.wait(untilNanoseconds: min(stopDeadline, nextSync))
+                    continue
+                }
                 if now >= schedule.notBefore, let lease = queue.lease() {
                     let timeout = UInt64(settings.timeoutMilliseconds) * 1_000_000
                     return (lease, min(now + timeout, stopDeadline))

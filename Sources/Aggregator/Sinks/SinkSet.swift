@@ -12,15 +12,19 @@ protocol BatchTaker: AnyObject, Sendable {
 final class SinkSet: BatchTaker {
     private let runners: [SinkRunner]
     private let clock: Clock
+    private let resolution: Int64
 
     /// Queues live in `DATA-DIR/sinks/NAME`, or in memory where there is no data directory.
     ///
+    /// - Parameter leadership: asked before every request; `nil` for an aggregator that always
+    ///   writes, else sinks wait for `resume`.
     /// - Throws: when a queue's directory cannot be made or read.
     init(
         _ sinks: [ConfiguredSink], dataDirectory: String?, resolution: Int64 = 10_000,
-        environment: SinkEnvironment = SinkEnvironment()
+        environment: SinkEnvironment = SinkEnvironment(), leadership: Leadership? = nil
     ) throws(QueueFileError) {
         clock = environment.clock
+        self.resolution = resolution
         var runners: [SinkRunner] = []
         for sink in Self.withOwnNames(sinks) {
             let files: (any QueueFiles)? = try dataDirectory.map { (path) throws(QueueFileError) in
@@ -36,7 +40,8 @@ final class SinkSet: BatchTaker {
             runners.append(
                 SinkRunner(
                     plan: sink.plan, settings: settings, queue: queue,
-                    deadLetters: DeadLetters(files: files), environment: environment))
+                    deadLetters: DeadLetters(files: files), environment: environment,
+                    leadership: leadership ?? .always, isSuspended: leadership != nil))
         }
         self.runners = runners
     }
@@ -67,6 +72,42 @@ final class SinkSet: BatchTaker {
 
     /// Whether any sink's backend refuses points that come after later ones.
     var needsOrder: Bool { runners.contains { $0.needsOrder } }
+
+    // MARK: One of several aggregators
+
+    /// See `SinkRunner.resume`.
+    ///
+    /// - Returns: what the feeder has to go on from; `nil` where nobody had any of these sinks.
+    func resume(_ cursors: SinkCursors, oldestCycle: Int64?) -> CycleCursor? {
+        var joined: CycleCursor?
+        for runner in runners {
+            let cursor = cursors.sinks[runner.settings.name]
+            runner.resume(cursor, oldestCycle: oldestCycle)
+            guard let cursor else { continue }
+            let through = min(cursor.through, joined?.through ?? .max)
+            let again = cursor.again.cycles(
+                resolution: resolution, after: (oldestCycle ?? cursor.through) - resolution)
+            joined = CycleCursor(through: through, again: again.union(joined?.again ?? []))
+        }
+        return joined
+    }
+
+    func suspend() {
+        for runner in runners { runner.suspend() }
+    }
+
+    /// - Parameter feeder: see `SinkRunner.cursor`.
+    func cursors(after feeder: CycleCursor?) -> SinkCursors {
+        var found = SinkCursors()
+        for runner in runners {
+            if let cursor = runner.cursor(after: feeder) {
+                found.sinks[runner.settings.name] = cursor
+            }
+        }
+        return found
+    }
+
+    var names: [String] { runners.map(\.settings.name) }
 
     /// Ends all sinks at the same time, within the time.
     func stop(timeoutMilliseconds: Int64) {

@@ -33,9 +33,15 @@ struct SinkStatus: Sendable, Equatable {
     var lastErrorTime: Int64?
     /// Whether the last attempt failed.
     var isFailing = false
+    /// Whether another aggregator writes to the backend (`--leader-elect`).
+    var isStandby = false
+    /// Cycles that no aggregator that led since could hand on.
+    var missingCycles = 0
 
     /// As an object of JSON.
-    func write(to json: inout JSONWriter) {
+    ///
+    /// - Parameter leaseHolder: which of several aggregators writes; `nil` where there is no election.
+    func write(to json: inout JSONWriter, leaseHolder: String? = nil) {
         json.beginObject()
         json.key("name")
         json.string(name)
@@ -43,6 +49,12 @@ struct SinkStatus: Sendable, Equatable {
         json.string(target)
         json.key("failing")
         json.boolean(isFailing)
+        json.key("standby")
+        json.boolean(isStandby)
+        if let leaseHolder {
+            json.key("leaseHolder")
+            json.string(leaseHolder)
+        }
         for (key, value) in numbers {
             json.key(key)
             json.integer(Int64(value))
@@ -74,7 +86,7 @@ struct SinkStatus: Sendable, Equatable {
             ("refusedRequests", refusedRequests), ("refusedPoints", refusedPoints),
             ("droppedRequests", droppedRequests), ("droppedPoints", droppedPoints),
             ("skippedCycles", skippedCycles), ("skippedAmendments", skippedAmendments),
-            ("skippedLate", skippedLate),
+            ("skippedLate", skippedLate), ("missingCycles", missingCycles),
             ("damagedRecords", damagedRecords), ("fileErrors", fileErrors),
             ("queuedRequests", queuedRequests), ("queuedBytes", queuedBytes),
         ]

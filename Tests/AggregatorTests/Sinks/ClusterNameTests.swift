@@ -25,6 +25,7 @@ struct ClusterNameTests {
         var text = ""
         var batch = SinkRun.batch(1_795_248_080_000, pods: 1)
         // Cloud Monitoring takes little else.
+        batch.sets[0].collectionStartTime = batch.timestamp - 60_000
         batch.sets[0].values.append(MetricSample(.cpuLimit, .integer(500)))
         encoder.encode(
             batch, filter: sink.settings.filter,

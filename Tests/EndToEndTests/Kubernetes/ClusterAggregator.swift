@@ -7,14 +7,17 @@ final class ClusterAggregator {
     let api: String
     let ingest: String
 
+    /// - Parameter ports: of the API and for agents; 0 for any.
     init(
         source: String, _ arguments: [String] = [], in folder: URL,
+        ports: (api: String, ingest: String) = ("0", "0"),
         environment: [String: String] = [:], through wrapper: [String] = []
     ) throws {
         program = try RunningProgram(
             "heapwire-aggregator",
             [
-                "--source=\(source)", "--port=0", "--ingest-port=0", "--metric-resolution=1s",
+                "--source=\(source)", "--port=\(ports.api)", "--ingest-port=\(ports.ingest)",
+                "--metric-resolution=1s",
             ] + arguments, in: folder, environment: environment, through: wrapper)
         let ports = try program.wait(for: /API on (http:\/\/[^,]+), agents on 127\.0\.0\.1:(\d+)/)
         (api, ingest) = (String(ports.1), String(ports.2))

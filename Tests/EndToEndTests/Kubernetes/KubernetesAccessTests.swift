@@ -89,7 +89,7 @@ extension KubernetesTests {
             let program = RunningProgram.productsFolder
                 .appendingPathComponent("heapwire-aggregator").path
             // With the checking of agents, as it is deployed.
-            let flags = ["--source=kubernetes", "--agent-token-review"]
+            let flags = ["--source=kubernetes", "--agent-token-review", "--leader-elect"]
             let found = try runProcess(
                 "env",
                 environment.map { "\($0.key)=\($0.value)" } + wrapper
@@ -97,7 +97,7 @@ extension KubernetesTests {
             #expect(found.status == 0, "\(found.output)")
             let lines = found.output.split(separator: "\n")
             #expect(
-                lines.allSatisfy { $0.hasPrefix("ok ") } && lines.count == 16, "\(found.output)")
+                lines.allSatisfy { $0.hasPrefix("ok ") } && lines.count == 19, "\(found.output)")
             let aggregator = try ClusterAggregator(
                 source: "kubernetes", ["--agent-token-review"], in: folder.url,
                 environment: environment, through: wrapper)

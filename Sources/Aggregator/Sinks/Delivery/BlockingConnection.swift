@@ -128,18 +128,39 @@ final class BlockingConnection {
         return take(buffer.count - bufferStart)
     }
 
-    /// Ends this side and waits until the peer ends its own. At the deadline it is enough that the
-    /// peer's kernel has every byte; false if it does not.
-    func finish(deadline: UInt64) throws(SinkError) -> Bool {
+    /// What a peer made of the end of this side.
+    enum End: Equatable {
+        /// It read everything and ended its own side.
+        case closed
+        /// It left its side open; its kernel has every byte.
+        case leftOpen
+        /// Its kernel does not have every byte.
+        case unread
+    }
+
+    /// Ends this side and waits until the peer ends its own.
+    ///
+    /// - Parameters:
+    ///   - patience: from then on it is enough that the peer's kernel has every byte.
+    ///   - deadline: for that.
+    func finish(patience: UInt64, deadline: UInt64) throws(SinkError) -> End {
         stream.finishWriting()
-        do throws(SinkError) {
-            while try receive(deadline: deadline) { buffer.removeAll(keepingCapacity: true) }
-            return true
-        } catch {
-            guard case .timedOut = error else { throw error }
+        var until = min(patience, deadline)
+        while true {
+            do throws(SinkError) {
+                while try receive(deadline: until) { buffer.removeAll(keepingCapacity: true) }
+                return .closed
+            } catch {
+                guard case .timedOut = error else { throw error }
+            }
             var unacknowledged: Int32 = 0
-            let result = ioctl(stream.descriptor, UInt(TIOCOUTQ), &unacknowledged)
-            return result == 0 && unacknowledged == 0
+            guard ioctl(stream.descriptor, UInt(TIOCOUTQ), &unacknowledged) == 0 else {
+                throw .transport(.system(call: "ioctl", errno: errno))
+            }
+            if unacknowledged == 0 { return .leftOpen }
+            let now = clock.monotonicNanoseconds
+            if now >= deadline { return .unread }
+            until = min(deadline, now + 20_000_000)
         }
     }
 

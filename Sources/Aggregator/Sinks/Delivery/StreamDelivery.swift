@@ -68,45 +68,6 @@ final class StreamDelivery<Protocol: StreamSinkProtocol>: SinkDelivery {
     }
 }
 
-/// Delivers lines to a server that never answers (Graphite, Wavefront).
-///
-/// The protocol has no yes, but TCP can be asked for one: each request has its own connection, which
-/// is ended behind the last line. A server ends its side when it has read that far; one that died
-/// before resets the connection. A server that leaves its side open for long has at least all bytes
-/// in its kernel, which is then taken for a yes.
-final class LineDelivery: SinkDelivery {
-    private let endpoint: SinkEndpoint
-    private let environment: SinkEnvironment
-    var endpoints: [SinkEndpoint] { [endpoint] }
-    private static let closePatienceNanoseconds: UInt64 = 5_000_000_000
-
-    init(_ endpoint: SinkEndpoint, environment: SinkEnvironment) {
-        self.endpoint = endpoint
-        self.environment = environment
-    }
-
-    func disconnect() {}
-
-    func probe(deadline: UInt64) -> SinkProbe {
-        .untested(reason: "the server never answers in this protocol")
-    }
-
-    func deliver(_ request: SinkRequest, deadline: UInt64) -> DeliveryOutcome {
-        do throws(SinkError) {
-            let connection = try BlockingConnection(
-                to: endpoint, environment: environment, deadline: deadline)
-            try connection.write(request.body, deadline: deadline)
-            let patience = environment.clock.monotonicNanoseconds + Self.closePatienceNanoseconds
-            guard try connection.finish(deadline: min(deadline, patience)) else {
-                return .failed(reason: "the server read nothing for 5 s")
-            }
-            return .accepted
-        } catch {
-            return .failed(reason: error.description)
-        }
-    }
-}
-
 /// Delivers each request as one UDP datagram. There is no yes: what the kernel took counts.
 final class DatagramDelivery: SinkDelivery {
     private let address: HostAndPort

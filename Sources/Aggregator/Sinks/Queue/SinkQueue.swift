@@ -91,6 +91,19 @@ struct SinkQueue {
     /// The cycle of the oldest request in the queue.
     var oldestCycle: Int64? { entries.values.lazy.map(\.cycle).min() }
 
+    /// The cycles of everything in the queue.
+    var cycles: Set<Int64> { Set(entries.values.lazy.map(\.cycle)) }
+
+    /// Forgets what waits of cycles that another process has delivered. Not counted as dropped.
+    mutating func forget(where isUnwanted: (Int64) -> Bool) {
+        for id in waiting[waitingStart...].filter({
+            entries[$0].map { isUnwanted($0.cycle) } ?? false
+        }) {
+            removeWaiting(id)
+            remove(id)
+        }
+    }
+
     // MARK: In
 
     mutating func append(_ request: SinkRequest) {

@@ -48,6 +48,9 @@ final class SinkBackendServer: @unchecked Sendable {
         close(listener)
     }
 
+    /// Answers by another script from now on.
+    func become(_ script: [Answer]) { lock.withLock { self.script = script } }
+
     /// Requests that were read whole, with the times at which they came.
     var requests: [(time: UInt64, body: [UInt8])] { lock.withLock { received } }
 

@@ -1,0 +1,23 @@
+extension CycleFeeder {
+    /// What sinks did not get, or not yet, for `/metrics`.
+    func write(to text: inout PrometheusText) {
+        text.family(
+            "heapwire_sinks_missed_nodes_total", .counter,
+            "Nodes left out of a cycle because a sink read it when later ones had taken its place")
+        text.sample("heapwire_sinks_missed_nodes_total", [], Double(missedNodes))
+        text.family(
+            "heapwire_sinks_skipped_cycles_total", .counter,
+            "Cycles that were handed on late because the thread that hands them on was kept busy")
+        text.sample("heapwire_sinks_skipped_cycles_total", [], Double(skippedCycles))
+        guard let progress else { return }
+        text.family(
+            "heapwire_sinks_cycle_timestamp_seconds", .gauge,
+            "The newest cycle that is in the queues of all sinks")
+        text.sample(
+            "heapwire_sinks_cycle_timestamp_seconds", [], Double(progress.through) / 1_000)
+        text.family(
+            "heapwire_sinks_late_nodes", .gauge,
+            "Nodes with cycles that came late and are not in the queues yet")
+        text.sample("heapwire_sinks_late_nodes", [], Double(progress.late.count))
+    }
+}

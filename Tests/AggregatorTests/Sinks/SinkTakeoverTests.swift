@@ -1,0 +1,311 @@
+import Foundation
+import Synchronization
+import TestSupport
+import Testing
+import Wire
+
+@testable import Aggregator
+
+/// One aggregator's sinks go on where another's stopped.
+@Suite struct SinkTakeoverTests {
+    typealias World = CycleFeederTests.World
+    private static let resolution: Int64 = 10_000
+    private static func step(_ number: Int) -> Int64 { World.start + Int64(number) * resolution }
+
+    /// Both get every frame; `late` nodes bring some steps later.
+    private func receive(_ worlds: [World], _ numbers: ClosedRange<Int>) throws {
+        for number in numbers {
+            for world in worlds {
+                world.pass(milliseconds: 1_000, steps: 9)
+                for node in ["a", "b"] { try world.receive(node, at: Self.step(number)) }
+                world.pass(milliseconds: 1_000)
+            }
+        }
+    }
+
+    private func cursor(of world: World, _ progress: inout SinkProgress) throws -> SinkCursor {
+        let feeder = try #require(world.feeder.progress)
+        let known = progress.cursor(after: feeder, queued: [])
+        let cursor = try #require(known)
+        // As it travels.
+        let text = SinkCursors(["s": cursor]).text
+        let read = try #require(SinkCursors(parsing: text)?.sinks["s"])
+        #expect(read == cursor)
+        return read
+    }
+
+    private func resume(_ world: World, _ cursor: SinkCursor) {
+        world.feeder.resume(
+            CycleCursor(
+                through: cursor.through,
+                again: cursor.again.cycles(resolution: Self.resolution, after: 0)))
+    }
+
+    /// The first is killed with two cycles that its sinks have not encoded; the second takes over three
+    /// cycles later, the first comes back and takes over again.
+    @Test func everyCycleIsHandedOnBySomebody() throws {
+        let (first, second, whole) = (World(), World(), World())
+        let worlds = [first, second, whole]
+        whole.feeder.begin()
+        first.feeder.resume(nil)
+        for world in worlds { world.feeder.turn() }
+        try receive(worlds, 1...8)
+        first.recorder.keeps = true
+        try receive(worlds, 9...10)
+        var progress = SinkProgress(
+            nil, oldestCycle: nil, queued: [], resolution: Self.resolution)
+        let left = try cursor(of: first, &progress)
+        // Cycle 10 has its grace yet.
+        #expect(left.through == Self.step(7))
+        let encoded = first.recorder.sets("node:a").filter { $0.cycle <= left.through }
+        first.recorder.keeps = false
+        first.feeder.suspend()
+        #expect(second.recorder.taken == [])
+        let before = first.recorder.taken.count
+        try receive(worlds, 11...13)
+        #expect(first.recorder.taken.count == before)
+
+        let repeated = Mutex<[Int64]>([])
+        second.recorder.before = { batch in
+            if batch.isRepeated { repeated.withLock { $0.append(batch.timestamp) } }
+        }
+        resume(second, left)
+        try receive(worlds, 14...18)
+        for world in worlds { world.pass(milliseconds: 1_000, steps: 40) }
+        let taken = second.recorder.sets("node:a").map(\.cycle)
+        #expect(Set(encoded.map(\.cycle) + taken) == Set((1...18).map(Self.step)))
+        #expect(taken.count == 11 && taken.min() == Self.step(8))
+        #expect(Set(repeated.withLock { $0 }) == Set((8...12).map(Self.step)))
+        // Values, rates and sums are those of a process that was never interrupted.
+        let reference = whole.recorder.final.filter { $0.key.hasSuffix(" \(Self.step(9))") }
+        #expect(reference.count >= 5)
+        for (key, values) in whole.recorder.final where second.recorder.final[key] != nil {
+            #expect(second.recorder.final[key] == values, "\(key)")
+        }
+        for number in 9...18 {
+            #expect(second.recorder.final["cluster \(Self.step(number))"] != nil, "\(number)")
+        }
+
+        var next = SinkProgress(
+            left, oldestCycle: Self.step(1), queued: [], resolution: Self.resolution)
+        let back = try cursor(of: second, &next)
+        #expect(back.through >= Self.step(18))
+        second.feeder.suspend()
+        second.feeder.turn()
+        resume(first, back)
+        try receive(worlds, 19...20)
+        for world in worlds { world.pass(milliseconds: 1_000, steps: 10) }
+        let again = first.recorder.taken[before...].filter { $0.key == "node:b" }.map(\.cycle)
+        #expect(again == [19, 20].map(Self.step))
+        #expect(second.recorder.sets("node:b").map(\.cycle).max() == Self.step(18))
+    }
+
+    /// A node's late cycles are in hand when the leader dies: they are named, and `through` stays.
+    @Test func lateCyclesInHandAreTakenUp() throws {
+        let (first, second) = (World(), World())
+        first.feeder.resume(nil)
+        var progress = SinkProgress(
+            nil, oldestCycle: nil, queued: [], resolution: Self.resolution)
+        for world in [first, second] { world.feeder.turn() }
+        var held: [[[Record]]] = [[], []]
+        for number in 1...10 {
+            for (index, world) in [first, second].enumerated() {
+                world.pass(milliseconds: 1_000, steps: 9)
+                try world.receive("a", at: Self.step(number))
+                let records = try world.frame("b", at: Self.step(number))
+                if (4...6).contains(number) {
+                    held[index].append(records)
+                } else if number < 4 {
+                    try world.receive("b", records)
+                }
+                world.pass(milliseconds: 1_000)
+            }
+        }
+        #expect(try cursor(of: first, &progress).through == Self.step(9))
+        first.recorder.keeps = true
+        for (index, world) in [first, second].enumerated() {
+            for records in held[index] { try world.receive("b", records) }
+            world.pass(milliseconds: 500, steps: 4)
+        }
+        let left = try cursor(of: first, &progress)
+        #expect(left.through >= Self.step(9))
+        #expect(left.again.text == "\(Self.step(4))-\(Self.step(6))")
+        resume(second, left)
+        second.pass(milliseconds: 1_000, steps: 20)
+        let late = second.recorder.sets("node:b").map(\.cycle)
+        #expect(Set(late) == Set((4...6).map(Self.step)))
+        withExtendedLifetime(first) {}
+    }
+
+    // MARK: Progress
+
+    /// Random work against the plain rule: what is not delivered is after `through` or named.
+    @Test(arguments: 1...20 as ClosedRange<UInt64>)
+    func nothingUndeliveredIsForgotten(seed: UInt64) throws {
+        var random = SeededRandom(seed: seed)
+        let start: Int64 = 1_767_225_600_000
+        let inherited = SinkCursor(
+            through: start - 30_000, again: CycleRanges([start - 90_000]))
+        var progress = SinkProgress(
+            inherited, oldestCycle: start - 200_000, queued: [], resolution: 10_000)
+        var (head, last) = (start, inherited.through)
+        var queue: [Int64] = [-20_000, -10_000, 0].map { start + $0 }
+        var late: [String: Set<Int64>] = ["n": [start - 90_000]]
+        for _ in 0..<300 {
+            switch Int.random(in: 0..<5, using: &random) {
+            case 0, 1:
+                head += 10_000
+                queue.append(head)
+            case 2:
+                late["n", default: []].insert(
+                    head - 10_000 * Int64.random(in: 0...9, using: &random))
+            case 3:
+                if let cycle = late["n"]?.popFirst() { queue.append(cycle) }
+            default:
+                for _ in 0..<3 where !queue.isEmpty {
+                    queue.remove(at: Int.random(in: 0..<queue.count, using: &random))
+                }
+            }
+            let known = progress.cursor(
+                after: CycleCursor(through: head, late: late), queued: Set(queue))
+            let cursor = try #require(known)
+            #expect(cursor.through >= last, "seed \(seed)")
+            last = cursor.through
+            for cycle in queue + Array(late["n"] ?? []) where cycle <= cursor.through {
+                #expect(cursor.again.contains(cycle), "seed \(seed): \(cycle)")
+            }
+            #expect(SinkCursors(parsing: SinkCursors(["s": cursor]).text)?.sinks["s"] == cursor)
+        }
+        queue = []
+        let cursor = progress.cursor(after: CycleCursor(through: head), queued: [])
+        #expect(cursor == SinkCursor(through: head))
+    }
+
+    @Test func aGapThatNobodyCanFillIsNamedUntilSomebodyHasIt() throws {
+        let left = SinkCursor(through: 100_000)
+        let short = SinkProgress(left, oldestCycle: 150_000, queued: [], resolution: 10_000)
+        #expect(short.missingCycleCount == 4)
+        var progress = short
+        let known = progress.cursor(after: CycleCursor(through: 200_000), queued: [])
+        let cursor = try #require(known)
+        #expect(cursor.missing.text == "110000-140000" && cursor.through == 200_000)
+        // The old leader has it in its queue: it keeps that, and forgets what was delivered since.
+        #expect(SinkProgress.wantsQueued(120_000, cursor))
+        #expect(!SinkProgress.wantsQueued(160_000, cursor))
+        let old = SinkProgress(
+            cursor, oldestCycle: 10_000, queued: [110_000, 120_000, 130_000, 140_000],
+            resolution: 10_000)
+        #expect(old.missingCycleCount == 0)
+        #expect(!old.wantsRepeated(150_000) && old.wantsRepeated(210_000))
+    }
+
+    // MARK: Text
+
+    @Test func rangesAreBoundedAndNeverLoseACycle() {
+        var random = SeededRandom(seed: 3)
+        for _ in 0..<200 {
+            let cycles = Set(
+                (0..<Int.random(in: 1...200, using: &random)).map { _ in
+                    Int64.random(in: 0...500, using: &random) * 10
+                })
+            let ranges = CycleRanges(cycles, resolution: 10)
+            #expect(ranges.ranges.count <= CycleRanges.countMax)
+            #expect(ranges.cycles(resolution: 10, after: -1).isSuperset(of: cycles))
+            #expect(CycleRanges(parsing: ranges.text) == ranges)
+            let exact = CycleRanges(cycles.prefix(50), resolution: 10)
+            #expect(exact.cycles(resolution: 10, after: -1) == Set(cycles.prefix(50)))
+        }
+    }
+
+    @Test func whatIsNoCursorIsRefused() {
+        let text = SinkCursors([
+            "kafka": SinkCursor(through: 10),
+            "influxdb": SinkCursor(
+                through: 5, again: CycleRanges([1, 3]), missing: CycleRanges([7])),
+        ]).text
+        #expect(text == "heapwire-sinks 1\ninfluxdb 5 again 1,3 missing 7\nkafka 10\n")
+        #expect(SinkCursors(parsing: text)?.sinks.count == 2)
+        for bad in [
+            "", "x", "heapwire-sinks 2\na 1", "heapwire-sinks 1\na", "heapwire-sinks 1\na b",
+            "heapwire-sinks 1\na -5", "heapwire-sinks 1\na 1 again",
+            "heapwire-sinks 1\na 1 again 5-3",
+            "heapwire-sinks 1\na 1 again 5,3", "heapwire-sinks 1\na 1 other 5",
+            "heapwire-sinks 1\na 1 again 1-2-3", "heapwire-sinks 1\na 99999999999999999999",
+        ] { #expect(SinkCursors(parsing: bad) == nil, "\(bad)") }
+    }
+
+    // MARK: Sinks
+
+    private func make(
+        _ server: SinkBackendServer, _ leadership: Leadership, folder: String? = nil
+    ) throws -> SinkSet {
+        let sink = try #require(
+            try ConfiguredSink.make("opentsdb:http://127.0.0.1:\(server.port)?timeout=5s"))
+        let set = try SinkSet([sink], dataDirectory: folder, leadership: leadership)
+        try set.start()
+        return set
+    }
+
+    @Test func onlyWhoLeadsWrites() throws {
+        let server = try SinkBackendServer([.status(204)])
+        defer { server.stop() }
+        let leadership = Leadership()
+        let set = try make(server, leadership)
+        let cycles = SinkRun.cycles(6)
+        set.offer(SinkRun.batch(cycles[0]))
+        #expect(set.statuses[0].isStandby && set.statuses[0].queuedRequests == 0)
+        // It leads, but its time is over before it sends.
+        #expect(set.resume(SinkCursors(), oldestCycle: nil) == nil)
+        set.offer(SinkRun.batch(cycles[1]))
+        #expect(SinkRun.wait(seconds: 60) { set.statuses[0].queuedRequests == 1 })
+        #expect(!set.statuses[0].isStandby && server.requests.isEmpty)
+        leadership.extend(until: .max)
+        set.offer(SinkRun.batch(cycles[2]))
+        #expect(SinkRun.wait(seconds: 60) { set.statuses[0].deliveredRequests == 2 })
+        // What the last leader delivered is not repeated, what it had in hand is.
+        set.suspend()
+        leadership.extend(until: 0)
+        let left = SinkCursor(through: cycles[4], again: CycleRanges([cycles[3]]))
+        let joined = set.resume(SinkCursors(["opentsdb": left]), oldestCycle: cycles[0])
+        #expect(joined == CycleCursor(through: cycles[4], again: [cycles[3]]))
+        leadership.extend(until: .max)
+        for cycle in cycles[3...] {
+            var batch = SinkRun.batch(cycle)
+            batch.isRepeated = true
+            set.offer(batch)
+        }
+        #expect(SinkRun.wait(seconds: 60) { set.statuses[0].deliveredRequests == 4 })
+        let cursor = set.cursors(after: CycleCursor(through: cycles[5])).sinks["opentsdb"]
+        #expect(cursor == SinkCursor(through: cycles[5]))
+        set.stop(timeoutMilliseconds: 5_000)
+        #expect(server.requests.count == 4)
+    }
+
+    /// Who does not lead ends at once, and leaves its queue on disk.
+    @Test func aStandbyKeepsItsQueueAndForgetsWhatWasDelivered() throws {
+        let server = try SinkBackendServer([.status(503)])
+        defer { server.stop() }
+        let folder = try BackendServer.makeFolder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let leadership = Leadership()
+        leadership.extend(until: .max)
+        let set = try make(server, leadership, folder: folder.path)
+        let cycles = SinkRun.cycles(5)
+        _ = set.resume(SinkCursors(), oldestCycle: nil)
+        for cycle in cycles { set.offer(SinkRun.batch(cycle)) }
+        #expect(SinkRun.wait(seconds: 60) { set.statuses[0].queuedRequests == 5 })
+        leadership.extend(until: 0)
+        set.suspend()
+        set.stop(timeoutMilliseconds: 60_000)
+        let next = try make(server, leadership, folder: folder.path)
+        #expect(next.statuses[0].queuedRequests == 5)
+        let left = SinkCursor(
+            through: cycles[3], again: CycleRanges([cycles[0]]), missing: CycleRanges([cycles[2]]))
+        _ = next.resume(SinkCursors(["opentsdb": left]), oldestCycle: cycles[0])
+        #expect(next.statuses[0].queuedRequests == 3)
+        let cursor = next.cursors(after: CycleCursor(through: cycles[4])).sinks["opentsdb"]
+        #expect(cursor?.through == cycles[3])
+        #expect(cursor?.again.contains(cycles[0]) == true && cursor?.missing.isEmpty == true)
+        next.stop(timeoutMilliseconds: 0)
+    }
+}

@@ -1,0 +1,104 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The real aggregator with a sink whose backend dies, and which dies itself.
+@Suite(.serialized) struct SinkDeliveryTests {
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private struct Status: Decodable {
+        let name: String
+        let failing: Bool
+        let standby: Bool
+        let deliveredRequests: Int
+        let retriedRequests: Int
+        let refusedRequests: Int
+        let droppedRequests: Int
+        let queuedRequests: Int
+        let queuedBytes: Int
+        let lastError: String?
+    }
+
+    private func status(_ aggregator: TestAggregator) throws -> Status {
+        let text = try httpGet("http://127.0.0.1:\(aggregator.api)/api/v1/sinks")
+        return try #require(try JSONDecoder().decode([Status].self, from: Data(text.utf8)).first)
+    }
+
+    private func startAgent(_ aggregator: TestAggregator) throws -> RunningProgram {
+        try RunningProgram(
+            "heapwire-agent",
+            [
+                "--aggregator=127.0.0.1:\(aggregator.ingest)", "--node-name=here",
+                "--resolution=1s",
+            ], in: folder.url)
+    }
+
+    /// The backend is killed, then the aggregator; both come back. Every cycle is there.
+    @Test(.timeLimit(.minutes(4))) func anOutageOfBothLosesNoCycle() throws {
+        let backend = try BackendProgram.lineReceiver(in: folder.url)
+        let aggregator = try TestAggregator(
+            "sinks", in: folder.url,
+            [
+                "--data-dir=\(folder.url.path)/data",
+                "--sink=influxdb:\(backend.url)?timeout=2s&name=store",
+            ])
+        let agent = try startAgent(aggregator)
+        func cycles() throws -> [Int64] { try backend.lineReceiverCycles(node: "here") }
+        try eventually(seconds: 60, "the first cycles arrive") { try cycles().count >= 3 }
+
+        backend.kill()
+        try eventually(seconds: 60, "cycles wait on the disk") {
+            let status = try status(aggregator)
+            return status.failing && status.queuedRequests >= 3
+        }
+        let waiting = try status(aggregator)
+        #expect(waiting.name == "store" && waiting.queuedBytes > 0 && !waiting.standby)
+        #expect(waiting.lastError?.contains("127.0.0.1:\(backend.port)") == true, "\(waiting)")
+        aggregator.program.stop(SIGKILL)
+        Thread.sleep(forTimeInterval: 2)
+        try aggregator.startAgain()
+        try eventually(seconds: 60, "it goes on with what the killed one left") {
+            try status(aggregator).queuedRequests >= waiting.queuedRequests + 2
+        }
+        try backend.start()
+        let now = Int64(Date().timeIntervalSince1970) * 1_000
+        try eventually(seconds: 100, "the backlog is delivered") {
+            try status(aggregator).queuedRequests == 0 && cycles().last ?? 0 > now
+        }
+        #expect(agent.stop() == 0)
+        #expect(aggregator.program.stop() == 0, "\(aggregator.program.output)")
+        let found = try cycles()
+        #expect(found.count >= 12)
+        #expect(holes(found) == [], "of \(found)")
+    }
+
+    /// A clean stop delivers what is closed, and a new start goes on without a hole.
+    @Test(.timeLimit(.minutes(3))) func aCleanStopLeavesNothingBehind() throws {
+        let backend = try BackendProgram.lineReceiver(in: folder.url)
+        let aggregator = try TestAggregator(
+            "sinks", in: folder.url,
+            [
+                "--data-dir=\(folder.url.path)/data", "--cluster-name=blue",
+                "--sink=influxdb:\(backend.url)?timeout=2s",
+            ])
+        let agent = try startAgent(aggregator)
+        func cycles() throws -> [Int64] { try backend.lineReceiverCycles(node: "here") }
+        try eventually(seconds: 60, "the first cycles arrive") { try cycles().count >= 3 }
+        #expect(aggregator.program.stop() == 0, "\(aggregator.program.output)")
+        let left = try FileManager.default.subpathsOfDirectory(
+            atPath: "\(folder.url.path)/data/sinks")
+        #expect(left.filter { $0.hasSuffix(".queue") || $0.hasSuffix(".done") } == [])
+        try aggregator.startAgain()
+        let now = Int64(Date().timeIntervalSince1970) * 1_000
+        try eventually(seconds: 60, "it goes on") { try cycles().last ?? 0 > now + 2_000 }
+        #expect(agent.stop() == 0)
+        #expect(aggregator.program.stop() == 0)
+        let found = try cycles()
+        #expect(holes(found) == [], "of \(found)")
+        let named = try httpGet(
+            "\(backend.url)/timestamps?measurement=memory/usage&type=node&cluster_name=blue")
+        #expect(named != "[]")
+    }
+}
