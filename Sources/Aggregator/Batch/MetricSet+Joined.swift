@@ -8,7 +8,7 @@ extension MetricSet {
         scrapeTime = subject.readTime(in: rows)
         collectionStartTime = subject.subject.startTimeMilliseconds
         for (metric, column) in subject.columns.columns {
-            values.append(MetricSample(metric, MetricValue(Double(row[column]), of: metric)))
+            values.append(MetricSample(metric, MetricValue(row[column], of: metric)))
         }
         if subject.columns.column(of: .uptime) == nil, collectionStartTime > 0 {
             let uptime = max(0, scrapeTime &- collectionStartTime)
@@ -108,15 +108,24 @@ extension MetricSet {
 
     /// Puts values in the order of the catalogue, names that are not in it behind.
     mutating func sort() {
-        values.sort { $0.metric.order < $1.metric.order }
+        // Runs that are in order already, one behind the other: insertion moves little.
+        for end in values.indices.dropFirst() where values[end].precedes(values[end - 1]) {
+            let sample = values[end]
+            var place = end - 1
+            while place > 0, sample.precedes(values[place - 1]) { place -= 1 }
+            values.remove(at: end)
+            values.insert(sample, at: place)
+        }
     }
 }
 
-extension MetricKey {
-    fileprivate var order: (UInt16, String) {
-        switch self {
-        case .catalogue(let id): (id.rawValue, "")
-        case .named(let name, _): (.max, name)
+extension MetricSample {
+    fileprivate func precedes(_ other: MetricSample) -> Bool {
+        switch (metric, other.metric) {
+        case (.catalogue(let a), .catalogue(let b)): a.rawValue < b.rawValue
+        case (.catalogue, .named): true
+        case (.named, .catalogue): false
+        case (.named(let a, _), .named(let b, _)): a < b
         }
     }
 }

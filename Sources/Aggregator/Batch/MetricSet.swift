@@ -99,7 +99,7 @@ enum MetricKey: Sendable, Hashable {
 
     var kind: Metric.Kind {
         switch self {
-        case .catalogue(let id): Catalog.metric(id).kind
+        case .catalogue(let id): MetricTraits.isGauge(id) ? .gauge : .counter
         case .named(_, let kind): kind
         }
     }

@@ -8,6 +8,7 @@ struct NodeSets {
     private(set) var sets: [MetricSet] = []
     /// Sets of the node; those behind are left from a larger one.
     private(set) var count = 0
+    private var podSums = PodSums()
     /// Custom metrics no older than this count as current.
     private let oldestCustom: Int64
     private var workloads: WorkloadResolver
@@ -130,9 +131,10 @@ struct NodeSets {
             addCustom(to: place, pod, container.name)
             sets[place].sort()
         }
-        var values = sets[podPlace].values
-        PodSums.add(sets[first..<count], to: &values)
-        sets[podPlace].values = values
+        var values: [MetricSample] = []
+        swap(&values, &sets[podPlace].values)
+        podSums.add(sets[first..<count], to: &values)
+        swap(&values, &sets[podPlace].values)
         sets[podPlace].sort()
     }
 
@@ -147,19 +149,26 @@ struct NodeSets {
 
 /// Heapster's aggregation of containers to their pod: what the pod has itself is left alone, all else
 /// is summed, but for counters.
-private enum PodSums {
-    static func add(_ containers: ArraySlice<MetricSet>, to values: inout [MetricSample]) {
+private struct PodSums {
+    /// Of the pod's own values and of the sums.
+    private var places = MetricPlaces()
+    private var named: [String: Int] = [:]
+
+    mutating func add(_ containers: ArraySlice<MetricSet>, to values: inout [MetricSample]) {
+        places.removeAll()
+        named.removeAll(keepingCapacity: true)
         let ownCount = values.count
-        for container in containers {
-            for sample in container.values where sample.metric.kind == .gauge {
-                guard !values[..<ownCount].contains(where: { $0.metric == sample.metric }) else {
-                    continue
-                }
-                let place = values[ownCount...].firstIndex { $0.metric == sample.metric }
-                guard let place else {
+        for (place, sample) in values.enumerated() { set(sample.metric, place) }
+        for container in containers.indices {
+            for position in containers[container].values.indices {
+                let sample = containers[container].values[position]
+                guard sample.metric.kind == .gauge else { continue }
+                guard let place = place(of: sample.metric) else {
+                    set(sample.metric, values.count)
                     values.append(sample)
                     continue
                 }
+                if place < ownCount { continue }
                 switch (values[place].value, sample.value) {
                 case (.integer(let sum), .integer(let value)):
                     values[place].value = .integer(sum &+ value)
@@ -167,6 +176,20 @@ private enum PodSums {
                     values[place].value = .float(sum.double + value.double)
                 }
             }
+        }
+    }
+
+    private func place(of metric: MetricKey) -> Int? {
+        switch metric {
+        case .catalogue(let id): places[id]
+        case .named(let name, _): named[name]
+        }
+    }
+
+    private mutating func set(_ metric: MetricKey, _ place: Int) {
+        switch metric {
+        case .catalogue(let id): if places[id] == nil { places[id] = place }
+        case .named(let name, _): if named[name] == nil { named[name] = place }
         }
     }
 }

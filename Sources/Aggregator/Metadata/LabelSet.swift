@@ -36,8 +36,14 @@ final class LabelSet: Sendable, Hashable {
 
     /// Heapster's `labels`: `key:value` in the order of keys, joined, some keys left out.
     func joined(separator: String, ignoring ignored: Set<String> = []) -> String {
-        labels.filter { !ignored.contains($0.key) }
-            .map { "\($0.key):\($0.value)" }.joined(separator: separator)
+        var text = ""
+        for label in labels where ignored.isEmpty || !ignored.contains(label.key) {
+            if !text.isEmpty { text += separator }
+            text += label.key
+            text += ":"
+            text += label.value
+        }
+        return text
     }
 
     static func == (a: LabelSet, b: LabelSet) -> Bool { a === b || a.labels == b.labels }

@@ -20,10 +20,16 @@ enum MetricValue: Sendable, Equatable {
 
     /// The type by the catalogue: everything but per-second rates and ratios is whole.
     init(_ value: Double, of metric: MetricID) {
-        switch Catalog.metric(metric).unit {
-        case .perSecond, .ratio: self = .float(value)
-        default: self = .integer(Int64(exactly: value.rounded(.towardZero)) ?? 0)
+        if MetricTraits.isFraction(metric) {
+            self = .float(value)
+        } else {
+            self = .integer(Int64(exactly: value.rounded(.towardZero)) ?? 0)
         }
+    }
+
+    /// The same for a value as frames carry it, every digit of it.
+    init(_ value: Int64, of metric: MetricID) {
+        self = MetricTraits.isFraction(metric) ? .float(Double(value)) : .integer(value)
     }
 
     var double: Double {
