@@ -35,7 +35,8 @@ test-sinks: ## sinks against real servers, on a loopback of their own (root)
 	@scripts/deps $(SINK_PACKAGES)
 	@scripts/sink-servers
 	$(SWIFT) build --build-tests
-	unshare -n sh -c 'ip link set lo up; $(SWIFT) test --skip-build --filter "SinksServer|SinksKafka|SinksService|SinksOutage|HistoricalStore"'
+	unshare -n sh -c 'ip link set lo up; \
+		HEAPWIRE_LONG_TESTS=1 $(SWIFT) test --skip-build --filter "SinksServer|SinksKafka|SinksService|SinksOutage|HistoricalStore"'
 
 test-kubernetes: test-deps ## against a real kube-apiserver, built once per machine (7 minutes, root)
 	@test -x ../shared/tools/kube/build.sh || { echo "../shared/tools/kube is missing" >&2; exit 1; }

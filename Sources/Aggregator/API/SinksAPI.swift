@@ -59,6 +59,12 @@ extension SinkSet {
         family("dropped_requests_total", .counter, "Requests dropped because the queue was full") {
             Double($0.droppedRequests)
         }
+        family("dropped_points_total", .counter, "Values in those requests") {
+            Double($0.droppedPoints)
+        }
+        family("damaged_records_total", .counter, "Requests on the disk that could not be read") {
+            Double($0.damagedRecords)
+        }
         family("skipped_cycles_total", .counter, "Cycles that came faster than they were encoded") {
             Double($0.skippedCycles)
         }
@@ -71,6 +77,9 @@ extension SinkSet {
         family("file_errors_total", .counter, "File operations of the queue that failed") {
             Double($0.fileErrors)
         }
+        family(
+            "delivered_cycle_age_seconds", .gauge, "Age of the newest cycle that was delivered"
+        ) { $0.newestDeliveredCycle.map { Double(max(0, now &- $0)) / 1_000 } }
         family("queue_requests", .gauge, "Requests that wait") { Double($0.queuedRequests) }
         family("queue_bytes", .gauge, "Bytes that wait") { Double($0.queuedBytes) }
         family("queue_age_seconds", .gauge, "Age of the oldest cycle that waits") {

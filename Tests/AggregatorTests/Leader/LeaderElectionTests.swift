@@ -64,7 +64,7 @@ struct LeaderElectionTests {
         #expect(settle(&second, store, start + 16 * Self.second) == [])
         #expect(settle(&second, store, start + 30 * Self.second) == [])
         #expect(
-            settle(&second, store, start + 31 * Self.second) == [.acquired(cursors: "x")])
+            settle(&second, store, start + 33 * Self.second) == [.acquired(cursors: "x")])
         #expect(store.lease?.record.holderIdentity == "b")
         #expect(store.lease?.record.leaseTransitions == 1)
         #expect(store.lease?.record.cursors == "x")
