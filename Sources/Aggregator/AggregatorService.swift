@@ -63,7 +63,7 @@ final class AggregatorService {
                 archive: LogArchive(
                     folder: "\(folder.path)/log", configuration: configuration.model.model))
         }
-        var leader: (LeaderFlags.Election, APIServerAccess)?
+        var leader: (LeaderElection.Settings, APIServerAccess)?
         if let election = configuration.leader.election, let access = configuration.source.access {
             leader = (election, access)
         }

@@ -14,7 +14,7 @@ final class RunningSinks: Sendable {
     /// - Returns: `nil` where no sink is configured.
     /// - Throws: when a queue's directory cannot be used.
     init?(
-        _ flags: SinkFlags, leader: (election: LeaderFlags.Election, access: APIServerAccess)?,
+        _ flags: SinkFlags, leader: (election: LeaderElection.Settings, access: APIServerAccess)?,
         for api: AggregatorAPI, dataDirectory: String?
     ) throws(UsageError) {
         guard !flags.sinks.isEmpty else { return nil }

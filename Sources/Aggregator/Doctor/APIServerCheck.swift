@@ -17,7 +17,7 @@ struct APIServerCheck {
 
     /// What the source needs, the checking of agents and of readers with tokens, and the election.
     static func permissions(
-        reviewsAgents: Bool, reviewsReaders: Bool = false, election: LeaderFlags.Election? = nil
+        reviewsAgents: Bool, reviewsReaders: Bool = false, election: LeaderElection.Settings? = nil
     ) -> [Permission] {
         var found: [Permission] = []
         for resource in WatchedResource.all {

@@ -22,6 +22,13 @@ struct LeaderElection: Sendable {
         var retryPeriod: UInt64 = 2_000_000_000
     }
 
+    /// Which Lease, and how often.
+    struct Settings: Sendable, Equatable {
+        var timing = Timing()
+        var namespace = "kube-system"
+        var name = "heapwire-aggregator"
+    }
+
     /// What to do next.
     enum Step: Equatable, Sendable {
         /// Nothing before this, monotonic nanoseconds.

@@ -4,13 +4,7 @@ import Wire
 /// has them.
 struct LeaderFlags: Sendable {
     /// `nil`: this one always does.
-    private(set) var election: Election?
-
-    struct Election: Sendable {
-        var timing = LeaderElection.Timing()
-        var namespace = "kube-system"
-        var name = "heapwire-aggregator"
-    }
+    private(set) var election: LeaderElection.Settings?
 
     static let flags: [Flag] = [
         Flag(
@@ -38,7 +32,7 @@ struct LeaderFlags: Sendable {
 
     /// Reads its flags; problems are reported to the command line.
     init(_ line: inout CommandLine, source: SourceFlags) {
-        var election = Election()
+        var election = LeaderElection.Settings()
         func duration(_ name: String, _ value: inout UInt64) {
             if let given = line.milliseconds("leader-elect-\(name)", in: 1_000...3_600_000) {
                 value = UInt64(given) * 1_000_000

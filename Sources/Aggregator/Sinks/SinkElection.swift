@@ -8,7 +8,7 @@ final class SinkElection: Sendable {
 
     /// - Throws: when the process has no descriptor left.
     init(
-        _ flags: LeaderFlags.Election, access: APIServerAccess, leadership: Leadership,
+        _ flags: LeaderElection.Settings, access: APIServerAccess, leadership: Leadership,
         candidate: SinkCandidate
     ) throws(TransportError) {
         lease = flags.name
