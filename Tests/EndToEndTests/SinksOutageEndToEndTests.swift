@@ -49,8 +49,8 @@ struct SinksOutageEndToEndTests {
         influx.kill()
         Thread.sleep(forTimeInterval: 10)
         victoria.kill()
+        let victoriaKilled = Int64(Date().timeIntervalSince1970 * 1_000)
         Thread.sleep(forTimeInterval: 20)
-        let killed = Int64(Date().timeIntervalSince1970 * 1_000)
         aggregator.program.stop(SIGKILL)
         Thread.sleep(forTimeInterval: 5)
         try aggregator.startAgain()
@@ -72,11 +72,12 @@ struct SinksOutageEndToEndTests {
         for (store, cycles) in zip(["InfluxDB", "VictoriaMetrics"], stores) {
             for node in nodes {
                 let found = try cycles(node)
-                // The cycle that was open when it was killed is in no log yet.
-                let missing = holes(found)
-                #expect(
-                    missing.allSatisfy { abs($0 - killed) <= 1_500 },
-                    "\(store), \(node): \(missing)")
+                // VictoriaMetrics says yes to what it has in memory, and writes it out every five
+                // seconds: what `kill -9` took from it there is its own.
+                let missing = holes(found).filter {
+                    store == "InfluxDB" || !(victoriaKilled - 10_000...victoriaKilled).contains($0)
+                }
+                #expect(missing == [], "\(store), \(node), killed \(victoriaKilled)")
                 #expect(found.count >= 95, "\(store), \(node)")
                 print("\(store), \(node): \(found.count) cycles, missing \(missing.count)")
             }
