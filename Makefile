@@ -97,6 +97,16 @@ bench-api: deps ## what answers cost while a fleet pushes (wrk); NODES=, STEP=, 
 	$(SWIFT) build -c release --product heapwire-fleet
 	@BENCH_SECONDS=$(or $(SECONDS),$(BENCH_SECONDS),10) python3 Benchmarks/API/bench.py .build/release
 
+soak: deps ## does the aggregator's memory stay flat under churn; NODES=, SECONDS= (half an hour)
+	$(SWIFT) build -c release --product heapwire-aggregator
+	$(SWIFT) build -c release --product heapwire-fleet
+	@BIN=.build/release scripts/soak
+
+test-memory-limit: deps ## an aggregator in a small memory cgroup, driven to twice its limit (root)
+	$(SWIFT) build -c release --product heapwire-aggregator
+	$(SWIFT) build -c release --product heapwire-fleet
+	@BIN=.build/release scripts/test-memory-limit
+
 fuzz-wire: deps ## ten minutes of coverage-guided fuzzing of the frame decoder
 	HEAPWIRE_FUZZ=1 $(SWIFT) build -c release --product fuzz-frame --scratch-path .build-fuzz
 	mkdir -p .build-fuzz/corpus

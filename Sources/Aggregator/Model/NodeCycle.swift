@@ -22,6 +22,8 @@ struct NodeCycle {
     /// Those of this node's pods; the first stands for the unknown one.
     private var namespaces: [RollUpSeries] = []
     private var namespaceNumbers: [String: Int32] = [:]
+    /// In the order of their cycles.
+    private var seams: [OutageSeam] = []
 
     init(rollUps: RollUps, facts source: any PodFactsSource) {
         self.rollUps = rollUps
@@ -31,21 +33,55 @@ struct NodeCycle {
 
     /// Takes a frame that closes a cycle.
     ///
-    /// - Parameter isSummed: whether it counts for the roll-ups; rates move on in any case.
+    /// - Parameters:
+    ///   - others: the node's open chains.
+    ///   - isSummed: whether it counts for the roll-ups; rates move on in any case.
+    /// - Returns: the cycle after it, if that was closed before and only now has its true rates.
+    @discardableResult
     mutating func close(
-        _ cycle: Int64, _ header: FrameHeader, _ chain: OpenChain, resolution: Int64, cores: Int64,
-        isSummed: Bool
-    ) {
+        _ cycle: Int64, _ header: FrameHeader, _ chain: OpenChain, among others: [OpenChain],
+        resolution: Int64, cores: Int64, isSummed: Bool
+    ) -> Int64? {
+        // A reading of the next cycle is a step later at least.
+        chain.seed(before: header.stepMilliseconds &+ resolution &- 1, from: others)
         if chain.update() || chain.history.number != chainNumber { follow(chain) }
         let podCount = max(1, chain.pods.count)
-        withUnsafeTemporaryAllocation(of: PodSums.self, capacity: podCount) { sums in
+        return withUnsafeTemporaryAllocation(of: PodSums.self, capacity: podCount) { sums in
             sums.initialize(repeating: PodSums())
             advance(header, chain, resolution: resolution, cores: cores, sums)
-            guard isSummed, counted.insert(cycle / resolution) else { return }
+            guard isSummed, counted.insert(cycle / resolution) else { return nil }
             lookUpNamespaces(chain)
             add(sums, cycle: cycle)
+            return mend(cycle, header, chain, resolution: resolution)
         }
     }
+
+    /// Frames that come after later ones change the rates of the first of those; and the first after a
+    /// gap is remembered, because frames may come that fill it.
+    private mutating func mend(
+        _ cycle: Int64, _ header: FrameHeader, _ chain: OpenChain, resolution: Int64
+    ) -> Int64? {
+        var mended: Int64?
+        if let index = seams.firstIndex(where: { $0.cycle > cycle }) {
+            seams[index].mend(with: chain, rollUps)
+            if seams[index].cycle == cycle &+ resolution {
+                mended = cycle &+ resolution
+                seams.remove(at: index)
+            }
+        }
+        seams.removeAll { $0.cycle < cycle &- OutageSeam.patience }
+        // Before the first frame of a run there is none.
+        if header.sequence > 1, !counted.contains(cycle / resolution - 1) {
+            let namespaceNumbers = pods.map { max(0, $0) }
+            let seam = OutageSeam(cycle, chain, namespaceNumbers, namespaces)
+            seams.insert(seam, at: seams.firstIndex { $0.cycle > cycle } ?? seams.count)
+            if seams.count > OutageSeam.countMax { seams.removeFirst() }
+        }
+        return mended
+    }
+
+    /// Gives up what is only kept to be mended.
+    mutating func forgetSeams() { seams = [] }
 
     /// Whether a frame closed this cycle and was counted for the roll-ups.
     func hasClosed(_ cycle: Int64, resolution: Int64) -> Bool {
@@ -54,10 +90,12 @@ struct NodeCycle {
 
     /// Takes a frame that closed a cycle before a restart: the roll-ups have it.
     mutating func replay(
-        _ cycle: Int64, _ header: FrameHeader, _ chain: OpenChain, resolution: Int64, cores: Int64,
-        isSummed: Bool
+        _ cycle: Int64, _ header: FrameHeader, _ chain: OpenChain, among others: [OpenChain],
+        resolution: Int64, cores: Int64, isSummed: Bool
     ) {
-        close(cycle, header, chain, resolution: resolution, cores: cores, isSummed: false)
+        close(
+            cycle, header, chain, among: others, resolution: resolution, cores: cores,
+            isSummed: false)
         if isSummed { _ = counted.insert(cycle / resolution) }
     }
 

@@ -147,6 +147,7 @@ extension NodeModel.State {
 
     fileprivate mutating func dropHistory() -> [String] {
         for chain in chains { drop(chain) }
+        cycle.forgetSeams()
         return forgetSubjects { _ in true }
     }
 

@@ -241,10 +241,12 @@ final class NodeModel: @unchecked Sendable {
         if isPlausible { noteStep(step) }
         let cycle = configuration.cycle(of: step)
         if cycle == step {
-            state.cycle.close(
-                cycle, header, chain, resolution: configuration.resolution,
-                cores: state.machine.coreCount, isSummed: isPlausible)
+            let mended = state.cycle.close(
+                cycle, header, chain, among: state.openChains,
+                resolution: configuration.resolution, cores: state.machine.coreCount,
+                isSummed: isPlausible)
             if isPlausible { cycles.note(cycle, closedBy: self) }
+            if let mended { cycles.note(mended, closedBy: self) }
         }
         // A clock that is far ahead must not make the node's own history look old.
         let time = isPlausible ? step : now

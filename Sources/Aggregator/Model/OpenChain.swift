@@ -16,6 +16,8 @@ final class OpenChain {
     /// By slot.
     private var occupants: [Occupant?] = []
     private var isOutdated = true
+    /// Slots whose subjects came since the last cycle.
+    private var unseeded: [Slot] = []
     /// The live subjects in the order of their slots, as of the last `update`.
     private(set) var rows: [LiveRow] = []
     /// The pods that they belong to.
@@ -126,9 +128,8 @@ final class OpenChain {
         }
         occupants[Int(slot)] = Occupant(record: record, plan: plan, offset: Int32(offset))
         record.enter(
-            chain: history.number, slot: slot, firstSequence: firstSequence ?? nextSequence,
-            readings: readings,
-            offset: offset)
+            chain: history.number, slot: slot, firstSequence: firstSequence ?? nextSequence)
+        unseeded.append(slot)
         isOutdated = true
         generation = layoutClock.tick()
     }
@@ -160,6 +161,42 @@ final class OpenChain {
         occupants[Int(slot)] = nil
         isOutdated = true
         generation = layoutClock.tick()
+    }
+
+    /// Gives subjects that came since the last cycle their readings before this one. What they took
+    /// over may be later than the frame, which then fills a gap: the chain that came to the gap has what
+    /// was before it.
+    ///
+    /// - Parameter time: of the frame, milliseconds since the epoch.
+    func seed(before time: Int64, from others: [OpenChain]) {
+        guard !unseeded.isEmpty else { return }
+        for slot in unseeded {
+            guard Int(slot) < occupants.count, let occupant = occupants[Int(slot)] else { continue }
+            let (record, offset) = (occupant.record, Int(occupant.offset))
+            let counters = plans[Int(occupant.plan)].counters.count
+            if let taken = readings.time(at: offset), taken > time {
+                readings.clear(offset, counters: counters)
+                var newest = Int64.min
+                for other in others where other !== self {
+                    guard let found = other.offset(of: record),
+                        let known = other.readings.time(at: found), known <= time, known > newest
+                    else { continue }
+                    newest = known
+                    readings.copy(from: other.readings, found, to: offset, counters: counters)
+                }
+            }
+            record.move(to: readings, offset, asOf: time)
+        }
+        unseeded.removeAll()
+    }
+
+    /// Of a live subject's part of `readings`.
+    private func offset(of record: SubjectRecord) -> Int? {
+        let place = record.places.last { $0.chain == history.number && $0.lastSequence == .max }
+        guard let place, Int(place.slot) < occupants.count,
+            let occupant = occupants[Int(place.slot)], occupant.record === record
+        else { return nil }
+        return Int(occupant.offset)
     }
 
     /// Tells the subjects that no frame will come any more.

@@ -27,15 +27,26 @@ final class RateTable {
     func take(counters: Int) -> Int {
         let width = Self.width(counters: counters)
         let offset = free[width]?.popLast() ?? grow(by: width)
-        base[offset] = Self.never
-        for index in 1..<width { base[offset + index] = 0 }
-        for index in 1 + counters..<1 + 2 * counters { base[offset + index] = Self.noRate }
-        base[offset + width - 1] = -1
+        clear(offset, counters: counters)
         return offset
     }
 
     func giveBack(_ offset: Int, counters: Int) {
         free[Self.width(counters: counters), default: []].append(offset)
+    }
+
+    /// When a part was read, milliseconds since the epoch; `nil` before the first reading.
+    func time(at offset: Int) -> Int64? {
+        base[offset] == Self.never ? nil : base[offset]
+    }
+
+    /// Makes a part as before the first reading.
+    func clear(_ offset: Int, counters: Int) {
+        let width = Self.width(counters: counters)
+        base[offset] = Self.never
+        for index in 1..<width { base[offset + index] = 0 }
+        for index in 1 + counters..<1 + 2 * counters { base[offset + index] = Self.noRate }
+        base[offset + width - 1] = -1
     }
 
     /// Takes over what another table knew of the same subject.

@@ -53,7 +53,7 @@ enum Rates {
             oldest: oldest, cores: cores)
     }
 
-    fileprivate static func rate(
+    static func rate(
         isCPU: Bool, now: Reading, before: Reading?, start: Int64, oldest: Int64, cores: Int64
     ) -> Double? {
         let from: Reading
@@ -135,7 +135,8 @@ enum Rates {
             let time = readOffsetColumn < 0 ? readTime : readTime &+ row[readOffsetColumn]
             let count = counters.count
             let before = part[0]
-            let isFirst = before == RateTable.never
+            // A clock that was set back begins anew.
+            let isFirst = before == RateTable.never || before > time
             let oldest = time &- 2 &* resolution
             let from = isFirst ? (start > 0 && start >= oldest ? start : time) : before
             let milliseconds = time &- before

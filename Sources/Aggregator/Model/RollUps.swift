@@ -118,6 +118,24 @@ final class RollUps: Sendable {
         }
     }
 
+    /// Changes what a node has added to a cycle, which it has added before.
+    ///
+    /// - Parameter differences: a row for each of these namespaces, values where they differ.
+    func amend(
+        cycle: Int64, _ namespaces: [RollUpSeries], _ differences: [RollUpRow]
+    ) {
+        let index = cycle / configuration.resolution
+        let count = cycleCount
+        state.withLock { state in
+            if state.isLogged { state.changed.insert(index) }
+            for (series, row) in zip(namespaces, differences)
+            where row.present != 0 && !series.isForgotten {
+                series.add(row, at: index, cycles: count)
+                state.cluster.add(row, at: index, cycles: count)
+            }
+        }
+    }
+
     /// The newest cycle that any node has brought; `nil` before the first.
     var newestCycle: Int64? {
         state.withLock { $0.newestCycle == .min ? nil : $0.newestCycle }

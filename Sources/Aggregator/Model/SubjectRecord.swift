@@ -51,11 +51,14 @@ final class SubjectRecord {
     /// Where it is in the history.
     var places: [Place] { firstPlace.isNone ? [] : [firstPlace] + morePlaces }
 
-    func enter(
-        chain: Int, slot: Slot, firstSequence: UInt64, readings: RateTable, offset: Int
-    ) {
+    func enter(chain: Int, slot: Slot, firstSequence: UInt64) {
         let place = Place(chain: chain, slot: slot, firstSequence: firstSequence)
         if firstPlace.isNone { firstPlace = place } else { morePlaces.append(place) }
+    }
+
+    /// Its newest readings are there, unless those that it has are newer than this time.
+    func move(to readings: RateTable, _ offset: Int, asOf time: Int64) {
+        if let known = self.readings, known.time(at: readingsOffset) ?? .min > time { return }
         self.readings = readings
         readingsOffset = offset
     }

@@ -56,22 +56,17 @@ final class ReferenceModel {
         let values: [MetricID: Int64]
     }
 
-    private struct Place: Hashable {
-        let node: String
-        let chain: Int
-    }
-
     /// That every node has.
     static let cores: UInt64 = 2
 
     let resolution: Int64
     private let names: any NameSource
     private var observations: [Identity: [Observation]] = [:]
-    private var newest: [Identity: Place] = [:]
-    private var readings: [Place: [Identity: Observation]] = [:]
     private var counted: Set<String> = []
-    /// By namespace (empty for the cluster), metric and cycle.
-    private var sums: [String: [MetricID: [Int64: Double]]] = [:]
+    /// Of each node the first of each cycle.
+    private var countedFrames: [Frame] = []
+    /// Worked out for the frames so far.
+    private var knownRollUps: [String: [MetricID: [Int64: Double]]]?
 
     init(resolution: Int64, names: any NameSource) {
         self.resolution = resolution
@@ -83,23 +78,15 @@ final class ReferenceModel {
     // MARK: Taking
 
     func take(_ frame: Frame) {
-        let place = Place(node: frame.node, chain: frame.chain)
-        for subject in frame.added {
-            let before = newest[subject].flatMap { readings[$0]?[subject] }
-            readings[place, default: [:]][subject] = before
-            newest[subject] = place
-        }
         guard frame.step % resolution == 0 else { return }
-        var rates: [Identity: [MetricID: Double]] = [:]
+        knownRollUps = nil
         for (subject, values) in frame.rows {
-            let now = Observation(
-                chain: frame.chain, sequence: frame.sequence, cycle: frame.step,
-                time: frame.step + frame.delay + (values[.readOffset] ?? 0), values: values)
-            rates[subject] = self.rates(now, readings[place]?[subject], start: subject.start)
-            readings[place, default: [:]][subject] = now
-            observations[subject, default: []].append(now)
+            observations[subject, default: []].append(
+                Observation(
+                    chain: frame.chain, sequence: frame.sequence, cycle: frame.step,
+                    time: frame.step + frame.delay + (values[.readOffset] ?? 0), values: values))
         }
-        if counted.insert("\(frame.node)/\(frame.step)").inserted { sum(frame, rates) }
+        if counted.insert("\(frame.node)/\(frame.step)").inserted { countedFrames.append(frame) }
     }
 
     private func rates(
@@ -129,23 +116,43 @@ final class ReferenceModel {
         return found
     }
 
-    private func sum(_ frame: Frame, _ rates: [Identity: [MetricID: Double]]) {
-        let uids = Set(frame.rows.compactMap { podUID(of: $0.subject, in: frame) })
-        for uid in uids {
-            let namespace = names.pod(uid: uid)?.namespace ?? unknownNamespace
+    /// What the pods had at each cycle, as their own series say, added up: by namespace (empty for the
+    /// cluster), metric and cycle. Whatever order the frames came in.
+    private var rollUps: [String: [MetricID: [Int64: Double]]] {
+        if let known = knownRollUps { return known }
+        let sums = addUp()
+        knownRollUps = sums
+        return sums
+    }
+
+    private func addUp() -> [String: [MetricID: [Int64: Double]]] {
+        var sums: [String: [MetricID: [Int64: Double]]] = [:]
+        var series: [Identity: [MetricID: [Int64: Double]]] = [:]
+        for subject in observations.keys {
             for metric in RollUps.metrics {
-                var own: Double?
-                var parts: Double?
-                for (subject, values) in frame.rows where podUID(of: subject, in: frame) == uid {
-                    let value = values[metric].map(Double.init) ?? rates[subject]?[metric]
-                    guard let value else { continue }
-                    if subject.kind == .pod { own = value } else { parts = (parts ?? 0) + value }
-                }
-                guard let value = own ?? parts else { continue }
-                sums[namespace, default: [:]][metric, default: [:]][frame.step, default: 0] += value
-                sums["", default: [:]][metric, default: [:]][frame.step, default: 0] += value
+                let counter = Rates.counter(of: metric) ?? metric
+                guard subject.metrics.contains(counter) else { continue }
+                series[subject, default: [:]][metric] = values(of: subject, metric)
             }
         }
+        for frame in countedFrames {
+            for uid in Set(frame.rows.compactMap({ podUID(of: $0.subject, in: frame) })) {
+                let namespace = names.pod(uid: uid)?.namespace ?? unknownNamespace
+                let parts = frame.rows.map(\.subject).filter { podUID(of: $0, in: frame) == uid }
+                for metric in RollUps.metrics {
+                    let found = parts.map { ($0.kind, series[$0]?[metric]?[frame.step]) }
+                    let own = found.first { $0.0 == .pod }?.1
+                    let others = found.filter { $0.0 != .pod }.compactMap(\.1)
+                    guard let value = own ?? (others.isEmpty ? nil : others.reduce(0, +)) else {
+                        continue
+                    }
+                    sums[namespace, default: [:]][metric, default: [:]][frame.step, default: 0] +=
+                        value
+                    sums["", default: [:]][metric, default: [:]][frame.step, default: 0] += value
+                }
+            }
+        }
+        return sums
     }
 
     private func podUID(of subject: Identity, in frame: Frame) -> String? {
@@ -159,8 +166,8 @@ final class ReferenceModel {
 
     func series(_ metric: MetricID, of entity: Entity) -> [Int64: Double] {
         switch entity {
-        case .cluster: return sums[""]?[metric] ?? [:]
-        case .namespace(let name): return sums[name]?[metric] ?? [:]
+        case .cluster: return rollUps[""]?[metric] ?? [:]
+        case .namespace(let name): return rollUps[name]?[metric] ?? [:]
         default: break
         }
         let own = observations.keys.filter { matches($0, entity) }.sorted { $0.start < $1.start }

@@ -228,8 +228,8 @@ final class NodeRestorer {
         let cycle = node.configuration.cycle(of: entry.step)
         if let header, cycle == entry.step {
             state.cycle.replay(
-                cycle, header, chain, resolution: node.configuration.resolution,
-                cores: state.machine.coreCount, isSummed: isPlausible)
+                cycle, header, chain, among: state.openChains,
+                resolution: node.configuration.resolution, cores: state.machine.coreCount, isSummed: isPlausible)
         }
     }
 }
