@@ -8,13 +8,15 @@ struct LateBatches {
     /// Each of the node's cycles that the model still has, in the order of time within a chain.
     ///
     /// Where the values are at hand nothing is decoded, so a node whose clock is behind, and which is
-    /// late every time, costs no more than others.
+    /// late every time, costs no more than others. What is mended is mended in the history alone.
     ///
     /// - Throws: `WireError` when history cannot be decoded, which is our own fault.
     func forEachCycle(
-        of node: NodeModel, _ cycles: Set<Int64>, _ body: (_ cycle: Int64, [MetricSet]) -> Void
+        of late: CycleFeed.LateCycles, _ body: (_ cycle: Int64, [MetricSet]) -> Void
     ) throws(WireError) {
-        let atHand = cycles.count <= 2 ? cycles.compactMap { node.cycleRows(at: $0) } : []
+        let (node, cycles) = (late.node, late.cycles)
+        let isCheap = cycles.count <= 2 && late.mended.isEmpty
+        let atHand = isCheap ? cycles.compactMap { node.cycleRows(at: $0) } : []
         if atHand.count == cycles.count {
             for rows in atHand.sorted(by: { $0.step < $1.step }) {
                 if let joined = source.joined(node, rows) { show(joined, rows, body) }

@@ -27,6 +27,8 @@ final class CycleFeed: Sendable {
     struct LateCycles: Sendable {
         let node: NodeModel
         var cycles: Set<Int64>
+        /// Those of them that were in their batches, with rates that are better now.
+        var mended: Set<Int64> = []
     }
 
     /// Nodes that close a cycle at or before this one are late from now on.
@@ -62,6 +64,19 @@ final class CycleFeed: Sendable {
         }
     }
 
+    /// Late frames have given a cycle that the node had closed its true rates.
+    func noteMended(_ cycle: Int64, of node: NodeModel) {
+        guard isListening, cycle <= head.load(ordering: .sequentiallyConsistent) else { return }
+        state.withLock { state in
+            let now = state.clock.monotonicNanoseconds
+            var late = state.late[node.name] ?? LateCycles(node: node, cycles: [])
+            if late.cycles.insert(cycle).inserted { late.mended.insert(cycle) }
+            state.late[node.name] = late
+            if state.lateSince == nil { state.lateSince = now }
+            state.lateLast = now
+        }
+    }
+
     /// Whether a cycle's values are still wanted as they were.
     func wants(_ cycle: Int64) -> Bool {
         let newest = head.load(ordering: .acquiring)
@@ -75,6 +90,7 @@ final class CycleFeed: Sendable {
     func forget(_ cycle: Int64, of node: NodeModel) {
         state.withLock { state in
             guard state.late[node.name]?.cycles.remove(cycle) != nil else { return }
+            state.late[node.name]?.mended.remove(cycle)
             if state.late[node.name]?.cycles.isEmpty == true { state.late[node.name] = nil }
             if state.late.isEmpty { state.lateSince = nil }
         }

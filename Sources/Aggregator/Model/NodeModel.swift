@@ -246,7 +246,7 @@ final class NodeModel: @unchecked Sendable {
                 resolution: configuration.resolution, cores: state.machine.coreCount,
                 isSummed: isPlausible)
             if isPlausible { cycles.note(cycle, closedBy: self) }
-            if let mended { cycles.note(mended, closedBy: self) }
+            if let mended { cycles.noteMended(mended, of: self) }
         }
         // A clock that is far ahead must not make the node's own history look old.
         let time = isPlausible ? step : now

@@ -89,7 +89,9 @@ struct OutageSeam {
             let (new, old) = (pod.figures, old.figures)
             for index in 0..<RollUpRow.width {
                 let difference = (new.value(at: index) ?? 0) - (old.value(at: index) ?? 0)
-                guard difference != 0 || (new.value(at: index) == nil) != (old.value(at: index) == nil)
+                guard
+                    difference != 0
+                        || (new.value(at: index) == nil) != (old.value(at: index) == nil)
                 else { continue }
                 differences[Int(pod.namespace)].add(difference, at: index)
             }

@@ -357,14 +357,14 @@ final class CycleFeeder: @unchecked Sendable {
         let late = work.late
         let offerDeadline = clock.monotonicNanoseconds + Self.offerPatienceNanoseconds
         do throws(WireError) {
-            try LateBatches(source: source).forEachCycle(of: late.node, late.cycles) {
-                cycle, sets in
+            try LateBatches(source: source).forEachCycle(of: late) { cycle, sets in
                 guard !sets.isEmpty else { return }
                 touch(cycle, isRepeated: work.isRepeated)
                 sinks.offer(
                     RecordedBatch(
-                        timestamp: cycle, lateness: lateness, isRepeated: work.isRepeated,
-                        sets: sets, receipt: work.receipts[cycle]), waitingUntil: offerDeadline)
+                        timestamp: cycle, isAmendment: late.mended.contains(cycle),
+                        lateness: lateness, isRepeated: work.isRepeated, sets: sets,
+                        receipt: work.receipts[cycle]), waitingUntil: offerDeadline)
             }
         } catch {
             diagnostics.warning("sinks: history of node \(late.node.name): \(error)")
