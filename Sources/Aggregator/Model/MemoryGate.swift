@@ -14,6 +14,8 @@ final class MemoryGate: Sendable {
     }
 
     private let levelNumber = Atomic<Int>(0)
+    /// Subjects that may be added until somebody looks again; thousands can come between two looks.
+    private let subjectsLeft = Atomic<Int>(.max)
     private let state = Mutex(State())
 
     private struct State {
@@ -36,8 +38,11 @@ final class MemoryGate: Sendable {
 
     var refusals: Refusals { state.withLock { $0.refusals } }
 
-    /// - Parameter largest: the node that may have no more at `narrow`.
-    func set(_ level: Level, largest: NodeModel?, words: String) {
+    /// - Parameters:
+    ///   - largest: the node that may have no more at `narrow`.
+    ///   - subjects: how many may be added until the next call.
+    func set(_ level: Level, largest: NodeModel?, subjects: Int, words: String) {
+        subjectsLeft.store(subjects, ordering: .relaxed)
         state.withLock { state in
             state.largest = level == .open ? nil : largest
             state.words = words
@@ -45,16 +50,20 @@ final class MemoryGate: Sendable {
         levelNumber.store(level.rawValue, ordering: .releasing)
     }
 
-    func refusesSubjects(of node: NodeModel) -> Bool {
-        switch level {
-        case .open: false
-        case .narrow: state.withLock { $0.largest === node }
-        case .closed: true
+    /// - Returns: whether a node may have so many subjects more.
+    func admits(_ count: Int, of node: NodeModel) -> Bool {
+        let isAllowed =
+            switch level {
+            case .open: true
+            case .narrow: state.withLock { $0.largest !== node }
+            case .closed: false
+            }
+        if isAllowed {
+            let left = subjectsLeft.wrappingSubtract(count, ordering: .relaxed).newValue
+            if left >= 0 { return true }
         }
-    }
-
-    func noteRefusedSubjects(of node: NodeModel) {
         state.withLock { $0.refusals.subjects &+= 1 }
+        return false
     }
 
     /// Why a node that nobody knows is not taken now; `nil` when it is.

@@ -55,6 +55,10 @@ final class MemoryKeeper: @unchecked Sendable {
     private var nextRestore: UInt64 = 0
 
     private static let reliefNanoseconds: UInt64 = 1_000_000_000
+    /// What a subject takes with everything about it, taken high (measured: 1.1 kB).
+    private static let bytesPerSubject = 1_536
+    /// Less history than so many thousandths of the limit is a few seconds, and the bases.
+    private static let worthDropping = 50
     /// Nodes between two looks at how much is used.
     private static let nodesPerLook = 16
 
@@ -86,7 +90,7 @@ final class MemoryKeeper: @unchecked Sendable {
     /// - Parameter nodes: asked only when history has to give way or may grow.
     func turn(_ now: UInt64, nodes: () -> Nodes) {
         guard var share = look() else { return }
-        if share >= Threshold.narrow || (share >= Threshold.shorten && now >= nextRelief) {
+        if share >= Threshold.shorten, now >= nextRelief {
             nextRelief = now + Self.reliefNanoseconds
             let freed = relieve(nodes(), isUrgent: share >= Threshold.narrow)
             if freed > 0 {
@@ -114,10 +118,11 @@ final class MemoryKeeper: @unchecked Sendable {
         let share = used / max(1, limit.byteCount / 1_000)
         let before = cluster.gate.level
         let level = Self.level(share, before: before)
-        guard level != .open || before != .open else { return share }
         let words = "\(used >> 20) MiB of \(limit.byteCount >> 20) MiB, --memory-limit"
+        let room = limit.byteCount / 1_000 * Threshold.closed - used
         cluster.gate.set(
-            level, largest: level == .narrow ? largestNode : nil, words: words)
+            level, largest: level == .narrow ? largestNode : nil,
+            subjects: max(0, room) / Self.bytesPerSubject, words: words)
         if level != before { announce(level, words) }
         return share
     }
@@ -164,8 +169,11 @@ final class MemoryKeeper: @unchecked Sendable {
             shorten(nodes.unasked, \.unaskedWindow, &relief)
             shorten(nodes.asked, \.askedWindow, &relief)
         } else {
-            // There is no time to decode what is to be dropped.
-            for node in nodes.unasked + nodes.asked where !relief.isDone {
+            // There is no time to decode what is to be dropped; nor to drop what is next to nothing.
+            let all = nodes.unasked + nodes.asked
+            let historyBytes = all.reduce(0) { $0 + $1.statistics.historyBytes }
+            guard historyBytes >= limit.byteCount / 1_000 * Self.worthDropping else { return 0 }
+            for node in all where !relief.isDone {
                 let freed = node.dropHistory()
                 if freed > 0 { status.droppedHistories &+= 1 }
                 note(freed, &relief)

@@ -32,7 +32,8 @@ struct ModelReader: Sendable {
             let group = PodGroupReader(entity, reader: self)
             found.formUnion(RollUps.metrics.filter { !rollUpPoints($0, namespace).isEmpty })
             found.formUnion(group.metrics)
-            return (found.map { Catalog.metric($0).name } + Array(group.names) + customNames(entity))
+            return
+                (found.map { Catalog.metric($0).name } + Array(group.names) + customNames(entity))
                 .sorted()
         case .workload:
             let group = PodGroupReader(entity, reader: self)

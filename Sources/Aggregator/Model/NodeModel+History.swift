@@ -59,10 +59,8 @@ extension NodeModel {
     /// Why the next frame is not taken while memory is short: there are more subjects with it than
     /// before, and the node may have no more. `nil` when it is taken.
     func refusalOfSubjects() -> String? {
-        guard gate.refusesSubjects(of: self) else { return nil }
         let (count, wanted) = read { state in (state.subjectCount, state.subjectCountAfterPending) }
-        guard wanted > count else { return nil }
-        gate.noteRefusedSubjects(of: self)
+        guard wanted > count, !gate.admits(wanted - count, of: self) else { return nil }
         return
             "memory is short (\(gate.words)): node \(name) has \(count) subjects and may have no more; "
             + "it sends \(wanted)"

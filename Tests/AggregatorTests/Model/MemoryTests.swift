@@ -143,7 +143,7 @@ import Wire
     }
 
     @Test func whenThereIsNoTimeHistoriesAreDroppedWholeAndFramesGoOn() throws {
-        var scene = try Scene(nodes: 3, steps: 200)
+        var scene = try Scene(nodes: 3, steps: 400)
         scene.use(970)
         scene.turn()
         #expect(scene.memory.current.droppedHistories > 0)

@@ -162,7 +162,7 @@ import Wire
         var scene = try Scene(nodes: 1, window: 100_000)
         for _ in 0..<12 { try scene.pass([1]) }
         scene.models[0].read { state in
-            state.chains.forEach { $0.base = [0xFF] }
+            for chain in state.chains { chain.base = [0xFF] }
         }
         for _ in 0..<24 { try scene.pass([1]) }
         #expect(scene.models[0].statistics.counters.brokenHistories == 1)
