@@ -1,4 +1,6 @@
 extension PodDirectory: PodFactsSource {
+    var factsGeneration: UInt64? { generation }
+
     /// What a pod counts in the roll-ups; `nil` while it is not known.
     func facts(uid: String) -> PodFacts? {
         guard let pod = pod(uid: ObjectUID(uid)) else { return nil }

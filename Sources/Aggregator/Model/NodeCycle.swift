@@ -22,6 +22,8 @@ struct NodeCycle {
     /// Those of this node's pods; the first stands for the unknown one.
     private var namespaces: [RollUpSeries] = []
     private var namespaceNumbers: [String: Int32] = [:]
+    /// As of which the pods that are not known were asked for.
+    private var askedGeneration: UInt64?
     /// In the order of their cycles.
     private var seams: [OutageSeam] = []
 
@@ -154,9 +156,14 @@ struct NodeCycle {
         facts = [PodAmounts](repeating: PodAmounts(), count: chain.pods.count)
         namespaces = [rollUps.series(of: unknownNamespace)]
         namespaceNumbers = [:]
+        askedGeneration = nil
     }
 
     private mutating func lookUpNamespaces(_ chain: OpenChain) {
+        // Read before asking: what is told meanwhile is asked for again.
+        let generation = source.factsGeneration
+        guard generation == nil || generation != askedGeneration else { return }
+        askedGeneration = generation
         for index in pods.indices where pods[index] < 0 {
             guard let found = source.facts(uid: chain.pods[index].subject.podUID) else { continue }
             let name = found.namespace

@@ -11,6 +11,12 @@ struct PodFacts: Sendable {
 protocol PodFactsSource: Sendable {
     /// `nil` while it is not known.
     func facts(uid: String) -> PodFacts?
+    /// Another number when somebody that was not known may be known now; `nil` where nobody tells.
+    var factsGeneration: UInt64? { get }
+}
+
+extension PodFactsSource {
+    var factsGeneration: UInt64? { nil }
 }
 
 /// The namespace that a pod counts to, by pod UID; `nil` while nobody knows. A pod never changes it.

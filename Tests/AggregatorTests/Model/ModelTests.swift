@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 import Wire
 
@@ -78,6 +79,42 @@ import Wire
             try reader.series(.cpuUsageRate, of: entity)
                 == [SeriesPoint(cycle: 1_010_000, value: .integer(250))])
         #expect(reader.metricNames(of: entity).contains("cpu/usage_rate"))
+    }
+
+    /// Knows a pod once it is told, and counts how often it is asked.
+    private final class LateFacts: PodFactsSource {
+        private let state = Mutex((isTold: false, asked: 0))
+
+        func tell() { state.withLock { $0.isTold = true } }
+        var asked: Int { state.withLock { $0.asked } }
+        var factsGeneration: UInt64? { state.withLock { $0.isTold ? 2 : 1 } }
+
+        func facts(uid: String) -> PodFacts? {
+            state.withLock { state in
+                state.asked += 1
+                return state.isTold ? PodFacts(namespace: "default") : nil
+            }
+        }
+    }
+
+    @Test func aPodIsAskedForAgainOnlyWhenSomethingIsNewAndCountsFromThenOn() throws {
+        let facts = LateFacts()
+        let cluster = Cluster(configuration: ModelConfiguration(), facts: facts)
+        let agent = SyntheticNode("n1")
+        let model = try node(cluster, agent)
+        try agent.add(0, Subject(kind: .node), [.memoryUsage])
+        try agent.add(1, podA, [.memoryUsage])
+        agent.set(1, .memoryUsage, 4_096)
+        for step in 0..<3 { try model.receive(agent.frame(step: 1_000_000 + step * 10_000)) }
+        #expect(facts.asked == 1)
+        facts.tell()
+        for step in 3..<6 { try model.receive(agent.frame(step: 1_000_000 + step * 10_000)) }
+        #expect(facts.asked == 2)
+        let cycles = { (namespace: String) in
+            cluster.rollUps.points(.memoryUsage, namespace: namespace).map(\.cycle)
+        }
+        #expect(cycles(unknownNamespace) == [1_000_000, 1_010_000, 1_020_000])
+        #expect(cycles("default") == [1_030_000, 1_040_000, 1_050_000])
     }
 
     /// A start time that is wrong by a second must not make a container busier than its machine.
