@@ -105,10 +105,10 @@ import Wire
         try agent.add(0, Subject(kind: .node), [.memoryUsage])
         try agent.add(1, podA, [.memoryUsage])
         agent.set(1, .memoryUsage, 4_096)
-        for step in 0..<3 { try model.receive(agent.frame(step: 1_000_000 + step * 10_000)) }
+        for step in Int64(0)..<3 { try model.receive(agent.frame(step: 1_000_000 + step * 10_000)) }
         #expect(facts.asked == 1)
         facts.tell()
-        for step in 3..<6 { try model.receive(agent.frame(step: 1_000_000 + step * 10_000)) }
+        for step in Int64(3)..<6 { try model.receive(agent.frame(step: 1_000_000 + step * 10_000)) }
         #expect(facts.asked == 2)
         let cycles = { (namespace: String) in
             cluster.rollUps.points(.memoryUsage, namespace: namespace).map(\.cycle)

@@ -70,7 +70,7 @@ enum SeriesExpectation {
         let wanted = expected.sorted { $0.key < $1.key }.map {
             SeriesPoint(cycle: $0.key, value: MetricValue($0.value, of: metric))
         }
-        let isSum = isSum(entity)
+        let isSum = Self.isSum(entity)
         // Where a rate was taken back that was the only one, a sum of nothing is left.
         let actual =
             isSum ? actual.filter { expected[$0.cycle] != nil || $0.value.double != 0 } : actual

@@ -229,7 +229,8 @@ final class NodeRestorer {
         if let header, cycle == entry.step {
             state.cycle.replay(
                 cycle, header, chain, among: state.openChains,
-                resolution: node.configuration.resolution, cores: state.machine.coreCount, isSummed: isPlausible)
+                resolution: node.configuration.resolution, cores: state.machine.coreCount,
+                isSummed: isPlausible)
         }
     }
 }
