@@ -9,6 +9,7 @@ final class ModelKeeper: @unchecked Sendable {
     private let expectedNodes: (@Sendable () -> Set<String>)?
     private let memory: MemoryKeeper?
     private let monitor = Monitor()
+    private let diagnostics = LimitedDiagnostics(perMinute: 6)
     // Guarded by the monitor.
     private var isStopping = false
     private var thread: SystemThread?
@@ -114,7 +115,7 @@ final class ModelKeeper: @unchecked Sendable {
         let steps = NodePresence.stepsOfSilence
         let length = describeDuration(milliseconds: steps * cluster.configuration.resolution)
         if !changes.fellSilent.isEmpty {
-            Diagnostics.warning(
+            diagnostics.warning(
                 "silent for \(steps) steps (\(length)), no longer in the cluster's sums: "
                     + Self.list(changes.fellSilent))
         }
