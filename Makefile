@@ -42,7 +42,7 @@ test-kubernetes: test-deps ## against a real kube-apiserver, built once per mach
 	@test -x ../shared/tools/kube/build.sh || { echo "../shared/tools/kube is missing" >&2; exit 1; }
 	../shared/tools/kube/build.sh
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build --filter KubernetesTests
+	HEAPWIRE_CROWD=5000 $(SWIFT) test --skip-build --filter KubernetesTests
 
 test-prometheus: deps ## a real Prometheus scrapes and federates; promtool's remarks
 	@scripts/deps prometheus

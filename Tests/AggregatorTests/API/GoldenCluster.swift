@@ -21,8 +21,11 @@ final class GoldenCluster {
     private var nodes: [String: (agent: SyntheticNode, model: NodeModel)] = [:]
     private var places: [String: [String: (slot: Slot, start: String)]] = [:]
 
-    /// - Parameter steps: how many summaries of each node are fed.
-    init?(steps: Int, limits: APILimits = APILimits()) throws {
+    /// - Parameters:
+    ///   - steps: how many summaries of each node are fed.
+    ///   - framesOnly: without what no frame carries and no list of pods says: custom metrics and the
+    ///     annotation that a source names.
+    init?(steps: Int, limits: APILimits = APILimits(), framesOnly: Bool = false) throws {
         guard let folder = Self.folder else {
             print("skipped: the recordings are not beside the project")
             return nil
@@ -36,7 +39,7 @@ final class GoldenCluster {
             cluster: cluster, ingest: IngestCounters(),
             metadata: MetadataMetrics(directory: directory, status: nil), limits: limits,
             clock: .manual(clock))
-        api.batchOptions.hostIDAnnotation = "example.com/hostid"
+        if !framesOnly { api.batchOptions.hostIDAnnotation = "example.com/hostid" }
         api.allowsDebug = true
         self.api = api
         router = api.router()
@@ -45,7 +48,8 @@ final class GoldenCluster {
             for node in ["node-a", "node-b", "node-c"] {
                 try feed(
                     node, step: step,
-                    Self.json(folder.appendingPathComponent("input/summary_\(node)_n\(step).json")))
+                    Self.json(folder.appendingPathComponent("input/summary_\(node)_n\(step).json")),
+                    withCustom: !framesOnly)
             }
         }
     }
@@ -67,6 +71,17 @@ final class GoldenCluster {
     // MARK: What the apiserver said
 
     private func loadObjects(_ input: URL) throws {
+        let path = FileManager.default.temporaryDirectory
+            .appendingPathComponent("heapwire-golden-\(UUID().uuidString).json")
+        try Self.writeObjects(input, to: path)
+        defer {
+            do { try FileManager.default.removeItem(at: path) } catch { print("\(error)") }
+        }
+        try PodListFile(path: path.path).load(into: directory, now: Self.firstCycle)
+    }
+
+    /// The recorded lists in one, pods with IDs for their containers.
+    static func writeObjects(_ input: URL, to path: URL) throws {
         var items: [[String: Any]] = []
         for (name, kind) in [
             ("api_namespaces", "Namespace"), ("api_nodes", "Node"), ("api_pods", "Pod"),
@@ -80,13 +95,7 @@ final class GoldenCluster {
             }
         }
         let list: [String: Any] = ["kind": "List", "apiVersion": "v1", "items": items]
-        let path = FileManager.default.temporaryDirectory
-            .appendingPathComponent("heapwire-golden-\(UUID().uuidString).json")
         try JSONSerialization.data(withJSONObject: list).write(to: path)
-        defer {
-            do { try FileManager.default.removeItem(at: path) } catch { print("\(error)") }
-        }
-        try PodListFile(path: path.path).load(into: directory, now: Self.firstCycle)
     }
 
     private static func containerID(_ uid: String, _ name: String) -> String {
@@ -115,12 +124,17 @@ final class GoldenCluster {
 
     // MARK: What the kubelets said
 
-    private func feed(_ name: String, step: Int, _ summary: [String: Any]) throws {
+    private func feed(
+        _ name: String, step: Int, _ summary: [String: Any], withCustom: Bool
+    ) throws {
         let time = Self.firstCycle + Int64(step) * Self.resolution
         if nodes[name] == nil {
             let agent = SyntheticNode(name)
-            guard let (model, _) = cluster.enter(agent.hello, now: time) else { return }
-            _ = model.begin(agent.hello)
+            var hello = agent.hello
+            // As `heapwire-fleet` says it; it bounds what a container's first rate can be.
+            if !withCustom { hello.machine.cores = 16 }
+            guard let (model, _) = cluster.enter(hello, now: time) else { return }
+            _ = model.begin(hello)
             nodes[name] = (agent, model)
         }
         guard let (agent, model) = nodes[name] else { return }
@@ -128,7 +142,7 @@ final class GoldenCluster {
         try feeder.add(node: summary["node"] as? [String: Any] ?? [:])
         for pod in summary["pods"] as? [[String: Any]] ?? [] {
             try feeder.add(pod: pod) { Self.containerID($0, $1) }
-            for (owner, sample) in SummaryFeeder.customMetrics(pod) {
+            for (owner, sample) in SummaryFeeder.customMetrics(pod) where withCustom {
                 try api.custom.push(sample, of: owner, time: time)
             }
         }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Aggregator
@@ -34,6 +35,75 @@ import Testing
     /// Ours for {T0}, {T1} … and for the recorded batch times.
     private func cycleTime(_ number: Int) -> String {
         "2026-01-01T00:0\(number):00Z"
+    }
+
+    /// The recorded summaries as frames over the real wire into the real aggregator: every answer is
+    /// that of the model which the other test holds against Heapster's.
+    @Test func aReplayOverTheWireIsAnsweredTheSame() throws {
+        guard let (batchTimes, requests) = try recorded("summary"),
+            let golden = try GoldenCluster(steps: batchTimes.count, framesOnly: true),
+            let input = GoldenCluster.folder?.appendingPathComponent("input")
+        else { return }
+        let folder = try TemporaryFolder()
+        for name in try FileManager.default.contentsOfDirectory(atPath: input.path) {
+            guard let step = name.firstMatch(of: /^summary_.*_n(\d)\.json$/)?.output.1,
+                Int(step) ?? 9 < batchTimes.count
+            else { continue }
+            try FileManager.default.copyItem(
+                at: input.appendingPathComponent(name),
+                to: folder.url.appendingPathComponent(name))
+        }
+        let objects = folder.url.appendingPathComponent("objects")
+        try GoldenCluster.writeObjects(input, to: objects)
+        let aggregator = try RunningProgram(
+            "heapwire-aggregator",
+            [
+                "--port=0", "--ingest-port=0", "--metric-resolution=60s",
+                "--pods=\(objects.path)",
+            ], in: folder.url)
+        let ports = try aggregator.wait(
+            for: /API on (http:[^,]+), agents on ([\d.:]+)/, seconds: 60)
+        let fleet = try RunningProgram(
+            "heapwire-fleet",
+            [
+                "replay", "--summary-dir=\(folder.url.path)", "--pods=\(objects.path)",
+                "--aggregator=\(ports.2)", "--hold=600s",
+            ], in: folder.url)
+        let last = cycleTime(batchTimes.count - 1)
+        let end = Date().addingTimeInterval(60)
+        while Date() < end {
+            let seen = try ["a", "b", "c"].map {
+                try httpGet("\(ports.1)/api/v1/model/nodes/node-\($0)/metrics/memory/usage")
+            }
+            if seen.allSatisfy({ $0.contains("latestTimestamp\": \"\(last)") }) { break }
+            usleep(50_000)
+        }
+        var compared = 0
+        for request in requests where request.method == "GET" && request.fields.isEmpty {
+            // These are of the present and of the process.
+            if ["/healthz", "/metrics"].contains(where: request.target.hasPrefix) { continue }
+            var target = request.target
+            for number in 0..<4 {
+                target = target.replacingOccurrences(of: "{T\(number)}", with: cycleTime(number))
+            }
+            let (response, body) = try golden.answer(target)
+            let wanted = Answer(
+                status: response.status.code, contentType: response.contentType?.description ?? "",
+                body: String(decoding: body, as: UTF8.self))
+            let parts = try httpGet(
+                "\(ports.1)\(target)", arguments: ["-g", "-w", "\n%{http_code} %{content_type}"]
+            ).split(separator: "\n", omittingEmptySubsequences: false)
+            let words = (parts.last ?? "").split(separator: " ", maxSplits: 1)
+            let found = Answer(
+                status: Int(words.first ?? "") ?? 0,
+                contentType: words.count > 1 ? String(words[1]) : "",
+                body: parts.dropLast().joined(separator: "\n"))
+            let mismatch = wanted.nameless.mismatch(with: found.nameless)
+            #expect(mismatch == nil, "\(target)\n\(mismatch ?? "")")
+            compared += 1
+        }
+        #expect(compared > 60)
+        #expect(fleet.isRunning, "\(fleet.output)")
     }
 
     @Test(arguments: ["nodata", "summary"])
@@ -79,6 +149,13 @@ struct Answer {
     let status: Int
     let contentType: String
     let body: String
+
+    /// Without the IDs that containers go by whom nobody names.
+    var nameless: Answer {
+        Answer(
+            status: status, contentType: contentType,
+            body: body.replacing(/[0-9a-f]{64}/, with: "nameless"))
+    }
 
     var json: Any? {
         do {

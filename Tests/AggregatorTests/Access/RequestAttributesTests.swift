@@ -26,7 +26,10 @@ import Wire
             ("HEAD", "/metrics", "get", .path("/metrics")),
             ("POST", "/api/v1/push/prometheus", "post", .path("/heapwire/api/v1/push/prometheus")),
             ("GET", "/api/v1/model/nodes/", "get", .path("/heapwire/api/v1/model/nodes")),
-            ("GET", "/api/v1/model/nodes/a%2Fb", "get", .path("/heapwire/api/v1/model/nodes/a%2Fb")),
+            (
+                "GET", "/api/v1/model/nodes/a%2Fb", "get",
+                .path("/heapwire/api/v1/model/nodes/a%2Fb")
+            ),
             ("GET", "/apis", "get", .path("/apis")),
             ("GET", "/apis/metrics.k8s.io/v1beta1", "get", .path("/apis/metrics.k8s.io/v1beta1")),
             ("GET", "/api/v1/nodes", "list", resource("", "v1", "", "nodes")),

@@ -68,6 +68,7 @@ enum MetadataMaker {
 
     /// Where the recordings of Heapster are, if they are there.
     static let golden = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent()
         .appendingPathComponent("../shared/golden/heapster").standardizedFileURL
 }

@@ -64,6 +64,7 @@ import Wire
     /// Every recorded answer of Heapster's model API that is JSON, read and written again.
     @Test func recordedAnswersAreWrittenByteForByte() throws {
         let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .deletingLastPathComponent()
             .deletingLastPathComponent().deletingLastPathComponent()
             .appendingPathComponent("../shared/golden/heapster/summary").standardizedFileURL
         guard let names = try? FileManager.default.contentsOfDirectory(atPath: folder.path) else {
