@@ -28,7 +28,7 @@ extension PodDirectory: NameSource {
         case .namespace(let name): return totals(namespace: name).sums
         case .node(let name):
             guard let view = knownNode(name)?.view(), let node = view.node else { return [:] }
-            return Self.values(of: node, view.totals)
+            return NodeFigures(node, view.totals).values
         case .pod(let namespace, let name):
             return pods(namespace: namespace, name: name).first
                 .map { ResourceTotals($0).containerValues } ?? [:]
@@ -38,33 +38,6 @@ extension PodDirectory: NameSource {
             return container.map { ResourceTotals($0).containerValues } ?? [:]
         case .systemContainer, .workload: return [:]
         }
-    }
-
-    /// Heapster's node values: absent processors and memory are 0, local storage is left out unless
-    /// both figures are there; no reservation of nothing.
-    private static func values(of node: Node, _ totals: ResourceTotals) -> [MetricID: Double] {
-        var values = totals.sums
-        values[.ephemeralStorageRequest] = Double(totals.ephemeralStorageRequestBytes)
-        values[.ephemeralStorageLimit] = Double(totals.ephemeralStorageLimitBytes)
-        let (capacity, allocatable) = (node.capacity, node.allocatable)
-        values[.cpuNodeCapacity] = Double(capacity.cpuMillicores ?? 0)
-        values[.cpuNodeAllocatable] = Double(allocatable.cpuMillicores ?? 0)
-        values[.memoryNodeCapacity] = Double(capacity.memoryBytes ?? 0)
-        values[.memoryNodeAllocatable] = Double(allocatable.memoryBytes ?? 0)
-        func reserve(_ metric: MetricID, _ request: Int64, of allocatable: Int64?) {
-            guard let allocatable, allocatable > 0 else { return }
-            values[metric] = Double(request) / Double(allocatable)
-        }
-        reserve(.cpuNodeReservation, totals.cpuRequestMillicores, of: allocatable.cpuMillicores)
-        reserve(.memoryNodeReservation, totals.memoryRequestBytes, of: allocatable.memoryBytes)
-        if let all = capacity.ephemeralStorageBytes, let usable = allocatable.ephemeralStorageBytes
-        {
-            values[.ephemeralStorageNodeCapacity] = Double(all)
-            values[.ephemeralStorageNodeAllocatable] = Double(usable)
-            reserve(
-                .ephemeralStorageNodeReservation, totals.ephemeralStorageRequestBytes, of: usable)
-        }
-        return values
     }
 }
 

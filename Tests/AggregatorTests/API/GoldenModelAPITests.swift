@@ -59,6 +59,7 @@ import Testing
             "heapwire-aggregator",
             [
                 "--port=0", "--ingest-port=0", "--metric-resolution=60s",
+                "--enable-debug-handlers",
                 "--pods=\(objects.path)",
             ], in: folder.url)
         let ports = try aggregator.wait(

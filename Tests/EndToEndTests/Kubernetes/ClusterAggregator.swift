@@ -23,6 +23,8 @@ final class ClusterAggregator {
         (api, ingest) = (String(ports.1), String(ports.2))
     }
 
+    var port: String { String(api.split(separator: ":").last ?? "") }
+
     /// One of its own metrics, with its labels; `nil` while it has none.
     func own(_ metric: String) throws -> Double? {
         let text = try httpGet("\(api)/metrics")

@@ -24,12 +24,14 @@ extension KubernetesTests {
         }
 
         /// Tells the apiserver what a kubelet would: which containers run under which IDs.
-        private func setStatus(_ pod: String, _ containers: [String: String]) throws {
+        private func setStatus(
+            _ pod: String, _ containers: [String: String], in namespace: String = "life"
+        ) throws {
             let statuses = containers.sorted { $0.key < $1.key }.map { name, id in
                 #"{"name":"\#(name)","containerID":"containerd://\#(id)","image":"i","imageID":"","ready":true,"restartCount":0,"state":{"running":{"startedAt":"2026-01-01T00:00:00Z"}}}"#
             }
             let answer = try cluster.request(
-                "PATCH", "/api/v1/namespaces/life/pods/\(pod)/status",
+                "PATCH", "/api/v1/namespaces/\(namespace)/pods/\(pod)/status",
                 #"{"status":{"phase":"Running","containerStatuses":[\#(statuses.joined(separator: ","))]}}"#,
                 type: "application/strategic-merge-patch+json")
             guard answer.status == 200 else {
@@ -38,20 +40,22 @@ extension KubernetesTests {
         }
 
         /// A pod that a deployment's controllers made, bound to a node; its name and UID.
-        private func makeDeployedPod(node: String) throws -> (name: String, uid: String) {
-            try cluster.makeNamespace("life")
+        private func makeDeployedPod(
+            node: String, in namespace: String = "life"
+        ) throws -> (name: String, uid: String) {
+            try cluster.makeNamespace(namespace)
             try cluster.make(
-                "/apis/apps/v1/namespaces/life/deployments",
+                "/apis/apps/v1/namespaces/\(namespace)/deployments",
                 #"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"spec":{"replicas":1,"selector":{"matchLabels":{"app":"web"}},"template":{"metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"name":"main","image":"i","resources":{"requests":{"cpu":"100m"}}},{"name":"side","image":"i"}]}}}}"#
             )
             var pods: [KubernetesCluster.ObjectList.Item] = []
             try eventually(seconds: 60, "the deployment has a pod") {
-                pods = try cluster.objects("/api/v1/namespaces/life/pods")
+                pods = try cluster.objects("/api/v1/namespaces/\(namespace)/pods")
                 return pods.count == 1
             }
             let pod = pods[0].metadata
             try cluster.make(
-                "/api/v1/namespaces/life/pods/\(pod.name)/binding",
+                "/api/v1/namespaces/\(namespace)/pods/\(pod.name)/binding",
                 #"{"apiVersion":"v1","kind":"Binding","metadata":{"name":"\#(pod.name)"},"target":{"apiVersion":"v1","kind":"Node","name":"\#(node)"}}"#
             )
             return (pod.name, pod.uid)
@@ -133,6 +137,59 @@ extension KubernetesTests {
             }
             #expect(aggregator.program.output.contains("the apiserver answers again after"))
             #expect(agent.stop() == 0 && aggregator.program.stop() == 0)
+        }
+
+        @Test(.enabled(if: noCgroups == nil, "no cgroups of our own here"))
+        func aRestartWhileTheApiserverIsAwayKeepsTheNames() throws {
+            let pod = try makeDeployedPod(node: "node-restart", in: "restart")
+            let container = identifier()
+            let sandbox = try TestCgroup("kubepods/burstable/pod\(pod.uid)")
+            let main = try TestCgroup("\(sandbox.path)/\(container)")
+            try main.run("sleep", ["600"])
+            try setStatus(pod.name, ["main": container], in: "restart")
+            let source = try cluster.source(in: folder)
+            let flags = ["--data-dir=\(folder.url.appendingPathComponent("data").path)"]
+            let first = try ClusterAggregator(source: source, flags, in: folder.url)
+            let agent = try RunningProgram(
+                "heapwire-agent",
+                ["--aggregator=127.0.0.1:\(first.ingest)", "--node-name=node-restart"],
+                in: folder.url)
+            let model = "\(first.api)/api/v1/model/namespaces/restart"
+            let series = "\(model)/workloads/deployment/web/metrics/memory/usage"
+            func points() throws -> [String] {
+                try httpGet(series).matches(of: /"timestamp": "([^"]+)"/).map {
+                    String($0.output.1)
+                }
+            }
+            var seen: [String] = []
+            try eventually(seconds: 60, "the deployment has a history") {
+                seen = try points()
+                return seen.count >= 5
+            }
+            let podCount = try first.own("heapwire_metadata_pods")
+            try cluster.stopAPIServer()
+            first.program.stop(SIGKILL)
+
+            let second = try ClusterAggregator(
+                source: source, flags, in: folder.url, ports: (first.port, first.ingest))
+            // Nobody but the log can have told these names.
+            #expect(try second.own("heapwire_metadata_pods") == podCount)
+            #expect(
+                try second.own("heapwire_apiserver_lists_total{resource=\"pods\"}") ?? 0 == 0)
+            try eventually(seconds: 60, "frames come again") {
+                try list("\(model)/workloads") == ["Deployment/web"]
+                    && (try points().last ?? "") > (seen.last ?? "")
+            }
+            #expect(try list("\(model)/pods/\(pod.name)/containers") == ["main", "side"])
+            // What was seen before the crash is there, under its name.
+            #expect(Set(try points()).isSuperset(of: seen.dropLast(2)))
+            #expect(try httpGet("\(second.api)/healthz").hasPrefix("ok\n"))
+            try cluster.startAPIServer()
+            try eventually(seconds: 120, "all is well again") {
+                try httpGet("\(second.api)/healthz") == "ok"
+            }
+            #expect(try second.own("heapwire_metadata_pods") == podCount)
+            #expect(agent.stop() == 0 && second.program.stop() == 0)
         }
 
         /// 5,000 in `make test-kubernetes`.
