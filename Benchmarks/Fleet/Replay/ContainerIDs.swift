@@ -21,12 +21,8 @@ struct ContainerIDs {
 
     /// 64 hexadecimal digits that depend on the arguments alone. A restarted container has another
     /// start time and so, as in a cluster, another ID.
-    ///
-    /// - Parameter isCurrent: whether it is the run that the pod list tells of.
-    func identifier(
-        podUID: String, name: String, startTime: String?, isCurrent: Bool = true
-    ) -> String {
-        if isCurrent, let listed = listed["\(podUID)/\(name)"] { return listed }
+    func identifier(podUID: String, name: String, startTime: String?) -> String {
+        if let listed = listed["\(podUID)/\(name)"] { return listed }
         return stableHexadecimal("\(podUID)/\(name)/\(startTime ?? "")", digits: 64)
     }
 }

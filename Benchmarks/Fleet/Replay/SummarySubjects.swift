@@ -77,16 +77,16 @@ struct SummarySubjects {
                 volume, path: "\(path)/volume/\(name)", parent: path,
                 [.name: name, .role: "volume"])
         }
-        // Of a container that is listed twice the later run is the present one.
+        // Of a container that is listed twice only the later run still has a cgroup.
         var newest: [String: Int64] = [:]
         for container in pod.containers ?? [] {
             newest[container.name] = max(
                 newest[container.name] ?? .min, start(container.startTime))
         }
-        for container in pod.containers ?? [] {
+        for container in pod.containers ?? []
+        where start(container.startTime) == newest[container.name] {
             let identifier = containerIDs.identifier(
-                podUID: pod.podRef.uid, name: container.name, startTime: container.startTime,
-                isCurrent: start(container.startTime) == newest[container.name])
+                podUID: pod.podRef.uid, name: container.name, startTime: container.startTime)
             addCgroup(
                 container, path: "\(path)/\(identifier)", parent: path, kind: .container,
                 attributes: [
