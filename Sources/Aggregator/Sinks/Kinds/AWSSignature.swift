@@ -40,7 +40,8 @@ struct AWSSigner: HTTPRequestSigner {
             return nil
         }
         let fromEnvironment = variable("AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY")
-        let access = options.string("aws_access_key") ?? variable("AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY")
+        let access =
+            options.string("aws_access_key") ?? variable("AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY")
         let secret = options.secret("aws_secret_key") ?? fromEnvironment.map { .value($0) }
         let region = options.string("aws_region") ?? variable("AWS_REGION", "AWS_DEFAULT_REGION")
         service = try options.choice("aws_service", default: "es", of: ["es", "aoss"])
@@ -112,7 +113,8 @@ struct AWSSigner: HTTPRequestSigner {
     /// The path as it is sent, encoded once more, as all services but S3 want it.
     private static func canonicalPath(_ path: Substring) -> String {
         path.isEmpty
-            ? "/" : path.split(separator: "/", omittingEmptySubsequences: false).map {
+            ? "/"
+            : path.split(separator: "/", omittingEmptySubsequences: false).map {
                 URLText.encode(String($0))
             }.joined(separator: "/")
     }

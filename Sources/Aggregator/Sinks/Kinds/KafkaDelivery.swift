@@ -94,7 +94,8 @@ final class KafkaDelivery: SinkDelivery {
             let refused = SinkRequest(cycle: request.cycle, pointCount: 0, body: [])
             pending = Pending(request: request, waiting: [:], refused: refused)
             spread(messages)
-        } else if let waiting = pending?.waiting, waiting.keys.contains(where: { $0 >= partitionCount })
+        } else if let waiting = pending?.waiting,
+            waiting.keys.contains(where: { $0 >= partitionCount })
         {
             // The topic was made again, with fewer partitions.
             producer = nil
