@@ -18,7 +18,7 @@ struct Family {
 
     init(of entity: Entity, in state: NodeModel.State, reader: ModelReader) {
         self.entity = entity
-        let uids = reader.podUIDs(of: entity)
+        let uids = reader.podUIDs(of: entity).map { SubjectIdentity.PackedText($0) }
         let own = state.records.filter { reader.matches($0.subject, entity, uids) }
             .sorted { $0.subject.startTimeMilliseconds < $1.subject.startTimeMilliseconds }
         let identities = Set(own.map { ObjectIdentifier($0) })
@@ -29,10 +29,12 @@ struct Family {
     }
 
     /// What the entity has without labels.
-    var metrics: Set<MetricID> {
-        var found = Set<MetricID>()
-        for record in own + interfaces { found.formUnion(record.metrics) }
-        for record in containers { found.formUnion(record.metrics.filter(Self.isAdditive)) }
+    var metrics: MetricIDSet {
+        var found = MetricIDSet()
+        for record in containers { found.formUnion(record.schema.metrics) }
+        // Of containers what adds up.
+        found.formIntersection(.gauges)
+        for record in own + interfaces { found.formUnion(record.schema.metrics) }
         if own.contains(where: { $0.subject.startTimeMilliseconds > 0 }) { found.insert(.uptime) }
         found.remove(.readOffset)
         return found
@@ -92,14 +94,6 @@ extension SubjectRecord {
     fileprivate var startTerm: SeriesReader.Term? {
         guard subject.startTimeMilliseconds > 0, !schema.fields.isEmpty else { return nil }
         return SeriesReader.Term(record: self, column: 0, isStartTime: true)
-    }
-
-    /// The catalogue's metrics that this subject has, rates included. Numbers of a newer catalogue
-    /// have no name here.
-    var metrics: Set<MetricID> {
-        var found = Set(schema.fields.compactMap { MetricID(rawValue: $0.metric) })
-        for pair in Rates.pairs where found.contains(pair.counter) { found.insert(pair.rate) }
-        return found
     }
 
     /// The labels that tell this child from its siblings, in Heapster's names.

@@ -24,22 +24,21 @@ struct ModelReader: Sendable {
     /// Names of an entity's metrics, those of children (filesystems, devices) left out.
     func metricNames(of entity: Entity) -> [String] {
         let values = names.values(of: entity)
-        var found = Set(values.keys)
+        var found = MetricIDSet(values.keys)
         switch entity {
         case .cluster:
-            found.formUnion(RollUps.metrics.filter { !rollUpPoints($0, nil).isEmpty })
+            found.formUnion(MetricIDSet(RollUps.metrics.filter { !rollUpPoints($0, nil).isEmpty }))
         case .namespace(let namespace):
             let group = PodGroupReader(entity, reader: self)
-            found.formUnion(RollUps.metrics.filter { !rollUpPoints($0, namespace).isEmpty })
+            found.formUnion(
+                MetricIDSet(RollUps.metrics.filter { !rollUpPoints($0, namespace).isEmpty }))
             found.formUnion(group.metrics)
-            return
-                (found.map { Catalog.metric($0).name } + Array(group.names) + customNames(entity))
-                .sorted()
+            return Self.sorted(found, Array(group.names) + customNames(entity))
         case .workload:
             let group = PodGroupReader(entity, reader: self)
-            return (group.metrics.map { Catalog.metric($0).name } + Array(group.names)).sorted()
+            return Self.sorted(group.metrics, Array(group.names))
         default:
-            var own = Set<MetricID>()
+            var own = MetricIDSet()
             for node in nodes(for: entity) {
                 node.read { state in
                     own.formUnion(Family(of: entity, in: state, reader: self).metrics)
@@ -56,8 +55,12 @@ struct ModelReader: Sendable {
                 found.insert(ratio.metric)
             }
         }
-        let all = found.map { Catalog.metric($0).name } + names.namedValues(of: entity).keys
-        return (all + customNames(entity)).sorted()
+        return Self.sorted(
+            found, Array(names.namedValues(of: entity).keys) + customNames(entity))
+    }
+
+    private static func sorted(_ metrics: MetricIDSet, _ others: [String]) -> [String] {
+        others.isEmpty ? metrics.names : (metrics.names + others).sorted()
     }
 
     private func customNames(_ entity: Entity) -> Set<String> {
@@ -244,15 +247,17 @@ struct ModelReader: Sendable {
     }
 
     /// Whether a subject is the entity itself.
-    func matches(_ subject: SubjectIdentity, _ entity: Entity, _ uids: Set<String>) -> Bool {
+    func matches(
+        _ subject: SubjectIdentity, _ entity: Entity, _ uids: [SubjectIdentity.PackedText]
+    ) -> Bool {
         switch entity {
         case .cluster, .namespace, .workload: false
         case .node: subject.kind == .node
         case .systemContainer(_, let name):
             subject.kind == .systemContainer && subject.name == name
-        case .pod: subject.kind == .pod && uids.contains(subject.podUID)
+        case .pod: subject.kind == .pod && uids.contains { subject.has(.podUID, $0) }
         case .container(_, _, let name):
-            subject.kind == .container && uids.contains(subject.podUID)
+            subject.kind == .container && uids.contains { subject.has(.podUID, $0) }
                 && self.name(of: subject) == name
         }
     }

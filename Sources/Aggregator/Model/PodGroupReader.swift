@@ -41,8 +41,8 @@ struct PodGroupReader {
     // MARK: What it has
 
     /// Additive metrics that any of the pods has or had.
-    var metrics: Set<MetricID> {
-        var found = Set<MetricID>()
+    var metrics: MetricIDSet {
+        var found = MetricIDSet()
         for (node, pods) in byNode {
             let uids = Set(pods.map(\.uid))
             let isAny = node.read { state in
@@ -53,7 +53,7 @@ struct PodGroupReader {
                     else { return }
                     isAny = true
                     switch record.subject.kind {
-                    case .pod, .container, .networkInterface: found.formUnion(record.metrics)
+                    case .pod, .container, .networkInterface: found.formUnion(record.schema.metrics)
                     default: break
                     }
                 }
@@ -61,7 +61,8 @@ struct PodGroupReader {
             }
             if isAny { found.formUnion(Self.figures) }
         }
-        return found.filter(AdditiveMetrics.contains)
+        found.formIntersection(Self.additive)
+        return found
     }
 
     /// `nvidia.com/gpu/request`, of pods that are or were there.
@@ -69,9 +70,10 @@ struct PodGroupReader {
         Set(byNode.lazy.flatMap(\.pods).flatMap(\.namedValues.keys))
     }
 
-    private static let figures = AdditiveMetrics.all.filter {
-        Catalog.metric($0).origin == .cluster
-    }
+    private static let additive = MetricIDSet(AdditiveMetrics.all)
+
+    private static let figures = MetricIDSet(
+        AdditiveMetrics.all.filter { Catalog.metric($0).origin == .cluster })
 
     // MARK: Series
 

@@ -15,7 +15,7 @@ final class SubjectIdentity: @unchecked Sendable {
     private let memory: UnsafeMutablePointer<UInt8>
 
     /// How an attribute's text is kept.
-    private enum Form: UInt8 {
+    fileprivate enum Form: UInt8 {
         case text = 0
         /// An even number of lower-case hexadecimal digits, two a byte.
         case digits = 1
@@ -91,6 +91,35 @@ final class SubjectIdentity: @unchecked Sendable {
         return Subject(
             kind: kind, parent: parent, startTimeMilliseconds: startTimeMilliseconds,
             attributes: attributes)
+    }
+
+    /// Whether an attribute has that text: no string is made.
+    func has(_ attribute: Subject.Attribute, _ text: PackedText) -> Bool {
+        withBytes { bytes in
+            var offset = 0
+            while offset < bytes.count {
+                let count = Int(bytes[offset + 2]) | Int(bytes[offset + 3]) << 8
+                let start = offset + Self.attributeHeaderByteCount
+                if bytes[offset] == attribute.rawValue {
+                    return bytes[offset + 1] == text.form.rawValue
+                        && bytes[start..<start + count].elementsEqual(text.bytes)
+                }
+                offset = start + count
+            }
+            return false
+        }
+    }
+
+    /// A text in the form in which attributes are kept.
+    struct PackedText: Sendable {
+        fileprivate let form: Form
+        fileprivate let bytes: [UInt8]
+
+        init(_ text: String) {
+            var bytes: [UInt8] = []
+            form = SubjectIdentity.pack(text, into: &bytes)
+            self.bytes = bytes
+        }
     }
 
     private var bytes: UnsafeRawBufferPointer {
@@ -249,6 +278,9 @@ final class SharedSchema: Sendable {
     let schema: Schema
     let plan: Rates.Plan
     let columns: MetricColumns
+    /// The catalogue's metrics among the columns, rates included. Numbers of a newer catalogue have no
+    /// name here.
+    let metrics: MetricIDSet
 
     init(_ schema: Schema) {
         self.schema = schema
@@ -256,6 +288,9 @@ final class SharedSchema: Sendable {
         columns = MetricColumns(
             schema: schema,
             rates: Rates.pairs.filter { schema.column(of: $0.counter) != nil }.map(\.rate))
+        var metrics = MetricIDSet(schema.fields.lazy.compactMap { MetricID(rawValue: $0.metric) })
+        for pair in Rates.pairs where metrics.contains(pair.counter) { metrics.insert(pair.rate) }
+        self.metrics = metrics
     }
 
     var fields: [SchemaField] { schema.fields }
