@@ -86,6 +86,12 @@ bench-wire: deps ## bytes and nanoseconds a sample of the codec and others; SAMP
 	$(SWIFT) build -c release --product bench-wire
 	@.build/release/bench-wire $(SAMPLES)
 
+bench-sinks: deps ## points a second of every sink's encoder; last line JSON
+	$(SWIFT) build -c release --build-tests -Xswiftc -enable-testing --scratch-path .build-bench
+	@BENCHMARK=1 BENCHMARK_OUTPUT=$(CURDIR)/.build-bench/sinks.json $(SWIFT) test -c release --skip-build \
+		-Xswiftc -enable-testing --scratch-path .build-bench --filter SinksBenchmarks
+	@cat .build-bench/sinks.json
+
 bench-scale: deps ## a simulated fleet against one aggregator; NODES=, STEP=, SECONDS=
 	$(SWIFT) build -c release --product heapwire-aggregator
 	$(SWIFT) build -c release --product heapwire-fleet

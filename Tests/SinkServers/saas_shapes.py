@@ -52,7 +52,9 @@ def make(service, options):
         return 202, {}, {}
 
     def hawkular(request):
-        need(request.headers.get("hawkular-tenant") == options["tenant"], "no tenant")
+        tenant = request.headers.get("hawkular-tenant")
+        need(tenant in options["tenant"].split(","), f"tenant {tenant}")
+        request.facts["tenant"] = tenant
         if not basic(request, options["user"], options["password"]):
             return 401, {}, {}
         match = re.fullmatch(r"/hawkular/metrics/(gauges|counters)/(?:raw|(.+)/tags)", request.path)

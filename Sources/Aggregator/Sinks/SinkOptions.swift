@@ -183,9 +183,11 @@ struct SinkOptions: Sendable {
     }
 
     /// The filter of the options that every sink has.
-    var filter: SinkFilter? {
+    ///
+    /// - Parameter metricsIsOwn: whether `metrics` means something else for this kind of sink.
+    func filter(metricsIsOwn: Bool = false) -> SinkFilter? {
         let filter = SinkFilter(
-            metrics: list("metrics").map { NamePattern($0) },
+            metrics: metricsIsOwn ? [] : list("metrics").map { NamePattern($0) },
             deniedMetrics: list("metrics-deny").map { NamePattern($0) },
             labels: list("labels").map { NamePattern($0) },
             deniedLabels: list("labels-deny").map { NamePattern($0) })

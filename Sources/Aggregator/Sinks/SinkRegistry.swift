@@ -69,7 +69,8 @@ struct ConfiguredSink: Sendable {
             name: options.string("name", default: uri.kind), target: uri.shown,
             intervalMilliseconds: try options.duration("interval", defaultMilliseconds: 0),
             timeoutMilliseconds: max(1, timeout),
-            filter: definition.options.contains { $0.name == "metrics" } ? nil : options.filter)
+            filter: options.filter(
+                metricsIsOwn: definition.options.contains { $0.name == "metrics" }))
         let isSafe = settings.name.utf8.allSatisfy { byte in
             byte != UInt8(ascii: "/") && byte > 0x20
         }

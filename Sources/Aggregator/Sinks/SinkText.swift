@@ -144,6 +144,19 @@ struct ByteSet: Sendable {
         for byte in UInt8.min...UInt8.max where isMember(byte) { insert(byte) }
     }
 
+    /// All bytes but ASCII's letters, digits and those of `text`.
+    init(outsideLettersDigitsAnd text: StaticString) {
+        let others = ByteSet(text)
+        self.init { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"):
+                false
+            default: !others.contains(byte)
+            }
+        }
+    }
+
     private mutating func insert(_ byte: UInt8) {
         let bit = UInt64(1) << UInt64(byte & 63)
         switch byte >> 6 {

@@ -272,6 +272,17 @@ struct SinksUnitTests {
         #expect(names["container.filesystem.usage"] != nil && names.count == 5)
     }
 
+    /// `metrics` is one of gcm's own options; the other lists are not.
+    @Test func everySinkHasTheLists() throws {
+        let lists = "metrics-deny=cpu/*&labels-deny=pod_id"
+        let gcm = try #require(try ConfiguredSink.make("gcm:?project=p&metrics=all&\(lists)"))
+        let filter = try #require(gcm.settings.filter)
+        #expect(filter.metrics.isEmpty && filter.deniedMetrics == [NamePattern("cpu/*")])
+        #expect(filter.deniedLabels == [NamePattern("pod_id")])
+        let other = try #require(try ConfiguredSink.make("stdout:?metrics=cpu/*"))
+        #expect(other.settings.filter?.metrics == [NamePattern("cpu/*")])
+    }
+
     // MARK: Kafka, credentials
 
     @Test func partitionsAreTheJavaClients() {

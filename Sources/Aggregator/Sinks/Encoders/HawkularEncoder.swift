@@ -2,11 +2,12 @@ import Wire
 
 /// Metrics for Hawkular (<https://www.hawkular.org/docs/rest/rest-metrics.html>), ids and tags as Heapster's.
 ///
-/// A request is a row of messages (`MessageRow`): the key is `gauges/ID` or `counters/ID`, the value the
+/// A request is a row of messages (`MessageRow`): the key is the tenant, a tab and `gauges/ID` or `counters/ID`, the value the
 /// metric's tags, a line feed, and its data point. The delivery sends tags it has not sent yet, then
 /// the points.
 struct HawkularEncoder: SinkEncoder {
     struct Options: Sendable {
+        var labelToTenant: String?
         var labelNodeID = "nodename"
         var labelTagPrefix = "labels."
         var batchSize = 1_000
@@ -60,7 +61,9 @@ struct HawkularEncoder: SinkEncoder {
         json.endObject()
         message += json.bytes
         requests.beginItem()
-        MessageRow.append(key: Array("\(type)/\(id)".utf8), value: message, to: &requests.bytes)
+        let tenant = options.labelToTenant.flatMap { set.label($0) } ?? ""
+        MessageRow.append(
+            key: Array("\(tenant)\t\(type)/\(id)".utf8), value: message, to: &requests.bytes)
         requests.endItem()
     }
 

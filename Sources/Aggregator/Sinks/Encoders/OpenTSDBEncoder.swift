@@ -16,15 +16,7 @@ struct OpenTSDBEncoder: SinkEncoder {
     /// `,"tags":{…}}`
     private var tags: [UInt8] = []
 
-    private static let unwanted = ByteSet { byte in
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"),
-            UInt8(ascii: "."), UInt8(ascii: "/"):
-            false
-        default: true
-        }
-    }
+    private static let unwanted = ByteSet(outsideLettersDigitsAnd: "-_./")
 
     init(clusterName: String) {
         names = MetricNameTable { key in

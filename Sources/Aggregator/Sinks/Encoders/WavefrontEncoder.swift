@@ -22,15 +22,7 @@ struct WavefrontEncoder: SinkEncoder {
     private static let special = ByteSet("\"\\")
     private static let tagByteCountMax = 254
     /// Letters, digits and `-_./` are a key's for the proxy.
-    private static let unwantedInKeys = ByteSet { byte in
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"),
-            UInt8(ascii: "."), UInt8(ascii: "/"):
-            false
-        default: true
-        }
-    }
+    private static let unwantedInKeys = ByteSet(outsideLettersDigitsAnd: "-_./")
     private static let excluded: Set<String> = [
         "namespace_id", "host_id", "pod_id", "hostname", "labels",
     ]

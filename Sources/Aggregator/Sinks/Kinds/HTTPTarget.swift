@@ -60,6 +60,42 @@ enum HTTPCredentials: Sendable {
     }
 }
 
+extension HTTPCredentials {
+    /// The options that sinks with the usual credentials have.
+    static let options = [
+        SinkOption("user", "user name"),
+        SinkOption("pw", "password", secret: true),
+        SinkOption("token", "bearer token", secret: true),
+    ]
+
+    init(_ options: SinkOptions) throws(SinkConfigurationError) {
+        if let token = options.secret("token") {
+            self = .token(scheme: "Bearer", token)
+        } else if let user = options.string("user") {
+            self = .basic(user: user, password: try options.requiredSecret("pw"))
+        } else {
+            self = .none
+        }
+    }
+}
+
+extension SinkOptions {
+    /// The option `header`, which may be repeated: further fields of each request.
+    func headerFields(kind: String) throws(SinkConfigurationError) -> [(
+        name: String, value: String
+    )] {
+        var fields: [(name: String, value: String)] = []
+        for header in strings("header") {
+            guard let colon = header.firstIndex(of: ":") else {
+                throw .badValue(sink: kind, option: "header", expected: "NAME:VALUE")
+            }
+            fields.append(
+                (String(header[..<colon]), String(header[header.index(after: colon)...])))
+        }
+        return fields
+    }
+}
+
 /// Text in a query or path, percent-encoded (RFC 3986): letters, digits and `-._~` stand.
 enum URLText {
     static func encode(_ text: String) -> String {

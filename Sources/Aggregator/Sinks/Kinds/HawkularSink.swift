@@ -6,6 +6,7 @@ extension SinkDefinition {
         "hawkular", "Hawkular Metrics",
         [
             SinkOption("tenant", "the tenant; default heapster"),
+            SinkOption("labelToTenant", "the label whose value is the tenant, where a set has it"),
             SinkOption("labelNodeId", "the label that names a node; default nodename"),
             SinkOption("labelTagPrefix", "before tags from objects' labels; default labels."),
             SinkOption("useServiceAccount", "true: this pod's own token"),
@@ -32,6 +33,7 @@ extension SinkDefinition {
         }
         var settings = HawkularEncoder.Options()
         settings.labelNodeID = options.string("labelNodeId", default: "nodename")
+        settings.labelToTenant = options.string("labelToTenant")
         settings.labelTagPrefix = options.string("labelTagPrefix", default: "labels.")
         settings.batchSize = try options.integer("batchSize", default: 1_000, in: 1...100_000)
         for filter in options.strings("filter") { try add(filter, to: &settings, uri) }
@@ -85,6 +87,13 @@ struct HawkularBackend: HTTPSinkBackend {
     let basePath: String
     let tenant: String
     let credentials: HTTPCredentials
+    /// Where points of one kind go.
+    private struct Destination: Hashable {
+        var tenant: String
+        /// `gauges` or `counters`.
+        var type: String
+    }
+
     /// Metrics whose tags were sent; forgotten all at once when there are very many.
     private var known: Set<UInt64> = []
     private static let knownCountMax = 2_000_000
@@ -101,30 +110,36 @@ struct HawkularBackend: HTTPSinkBackend {
         guard let messages = MessageRow.parse(request.body) else {
             return .refused(reason: "the request is damaged")
         }
-        var bodies: [String: JSONWriter] = [:]
+        var bodies: [Destination: JSONWriter] = [:]
         for message in messages {
-            let key = String(decoding: message.key, as: UTF8.self)
+            var key = String(decoding: message.key, as: UTF8.self)[...]
+            var owner = tenant
+            if let tab = key.firstIndex(of: "\t") {
+                if tab > key.startIndex { owner = String(key[..<tab]) }
+                key = key[key.index(after: tab)...]
+            }
             guard let slash = key.firstIndex(of: "/"), let end = message.value.firstIndex(of: 0x0A)
             else { return .refused(reason: "the request is damaged") }
             let (type, id) = (String(key[..<slash]), String(key[key.index(after: slash)...]))
-            try sendTags(message.value[..<end], of: id, type, exchange)
-            if bodies[type] == nil {
-                bodies[type] = JSONWriter()
-                bodies[type]?.beginArray()
+            let place = Destination(tenant: owner, type: type)
+            try sendTags(message.value[..<end], of: id, place, exchange)
+            if bodies[place] == nil {
+                bodies[place] = JSONWriter()
+                bodies[place]?.beginArray()
             }
-            bodies[type]?.beginObject()
-            bodies[type]?.key("id")
-            bodies[type]?.string(id)
-            bodies[type]?.key("data")
-            bodies[type]?.beginArray()
-            bodies[type]?.raw(message.value[(end + 1)...])
-            bodies[type]?.endArray()
-            bodies[type]?.endObject()
+            bodies[place]?.beginObject()
+            bodies[place]?.key("id")
+            bodies[place]?.string(id)
+            bodies[place]?.key("data")
+            bodies[place]?.beginArray()
+            bodies[place]?.raw(message.value[(end + 1)...])
+            bodies[place]?.endArray()
+            bodies[place]?.endObject()
         }
-        for (type, writer) in bodies {
+        for (place, writer) in bodies {
             var writer = writer
             writer.endArray()
-            let response = try call("POST", "\(type)/raw", writer.bytes, exchange)
+            let response = try call("POST", "raw", of: place, writer.bytes, exchange)
             let outcome = HTTPVerdict.byStatus(response)
             guard case .accepted = outcome else { return outcome }
         }
@@ -132,19 +147,21 @@ struct HawkularBackend: HTTPSinkBackend {
     }
 
     mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPSinkResponse? {
-        try call("POST", "gauges/raw", Array("[]".utf8), exchange)
+        let place = Destination(tenant: tenant, type: "gauges")
+        return try call("POST", "raw", of: place, Array("[]".utf8), exchange)
     }
 
     private mutating func sendTags(
-        _ tags: ArraySlice<UInt8>, of id: String, _ type: String, _ exchange: HTTPExchange
+        _ tags: ArraySlice<UInt8>, of id: String, _ place: Destination, _ exchange: HTTPExchange
     ) throws(SinkError) {
         var hasher = Hasher()
-        hasher.combine(type)
+        hasher.combine(place)
         hasher.combine(id)
         hasher.combine(Array(tags))
         let mark = UInt64(bitPattern: Int64(hasher.finalize()))
         if known.contains(mark) { return }
-        let response = try call("PUT", "\(type)/\(URLText.encode(id))/tags", Array(tags), exchange)
+        let response = try call(
+            "PUT", "\(URLText.encode(id))/tags", of: place, Array(tags), exchange)
         guard response.status / 100 == 2 else {
             throw .backend("tags of \(id): HTTP \(response.status) \(response.excerpt)")
         }
@@ -153,15 +170,17 @@ struct HawkularBackend: HTTPSinkBackend {
     }
 
     private func call(
-        _ method: String, _ path: String, _ body: [UInt8], _ exchange: HTTPExchange
+        _ method: String, _ path: String, of place: Destination, _ body: [UInt8],
+        _ exchange: HTTPExchange
     ) throws(SinkError) -> HTTPSinkResponse {
         let fields =
             try credentials.fields() + [
-                ("Content-Type", "application/json"), ("Hawkular-Tenant", tenant),
+                ("Content-Type", "application/json"), ("Hawkular-Tenant", place.tenant),
             ]
         return try exchange(
             HTTPSinkRequest(
-                method, "\(basePath)/hawkular/metrics/\(path)", fields: fields, body: body))
+                method, "\(basePath)/hawkular/metrics/\(place.type)/\(path)", fields: fields,
+                body: body))
     }
 
     func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPSinkRequest {

@@ -215,6 +215,21 @@ struct SinksServiceTests {
         #expect(sum(lines) == status.deliveredPoints && status.deliveredPoints == 3 * 6 * 20)
     }
 
+    @Test func hawkularsTenantIsALabel() throws {
+        let server = try recorder("hawkular", ["tenant=team one,t1", "user=me", "password=p"])
+        let (lines, status) = try deliver(
+            "hawkular:http://127.0.0.1:\(server.port)?tenant=t1&labelToTenant=namespace_name&user=me&pass=p",
+            to: server)
+        #expect(sum(lines) == status.deliveredPoints && status.deliveredPoints == 3 * 6 * 20)
+        let points = Dictionary(
+            grouping: lines.filter { $0["points"] != nil }, by: { $0["tenant"] as? String ?? "" }
+        ).mapValues(sumOfPoints)
+        // Namespace, pod and container; cluster, node and its container.
+        #expect(points == ["team one": 3 * 3 * 20, "t1": 3 * 3 * 20])
+    }
+
+    private func sumOfPoints(_ lines: [[String: Any]]) -> Int { sum(lines) }
+
     @Test func hawkularTakesPointsAndTagsOnce() throws {
         let server = try recorder("hawkular", ["tenant=t1", "user=me", "password=p"])
         let (lines, status) = try deliver(

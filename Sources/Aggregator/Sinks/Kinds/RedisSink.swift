@@ -1,31 +1,6 @@
 import Wire
 
 extension SinkDefinition {
-    /// Heapster's log sink: the whole batch as text, on standard error.
-    static let log = SinkDefinition("log", "every batch as text on standard error", []) { _, _ in
-        SinkPlan(
-            encoder: LogEncoder(), order: .oldestFirst, overwrites: true, clusterIsLabel: true
-        ) { _ in
-            DescriptorDelivery(2)
-        }
-    }
-
-    /// Heapster's sink of the model API. The model is always there, so this does nothing.
-    static let metric = SinkDefinition(
-        "metric", "accepted for Heapster's sake: the model is always served", []
-    ) { _, _ in nil }
-
-    /// cAdvisor's storage driver of that name: a line of JSON for each set, on standard output.
-    static let stdout = SinkDefinition(
-        "stdout", "every set as a line of JSON on standard output", []
-    ) { (_, options) throws(SinkConfigurationError) in
-        let encoder = SetJSONEncoder(
-            clusterName: options.string("cluster_name", default: "default"))
-        return SinkPlan(encoder: encoder, order: .oldestFirst, overwrites: true) { _ in
-            DescriptorDelivery(1)
-        }
-    }
-
     /// cAdvisor's storage driver of that name: sets as JSON on a list.
     static let redis = SinkDefinition(
         "redis", "a list in Redis, HOST:PORT",
@@ -51,75 +26,6 @@ extension SinkDefinition {
             tls: try options.boolean("secure", default: false) ? try SinkTLS(options) : nil)
         return SinkPlan(encoder: encoder, order: .oldestFirst, overwrites: false) {
             StreamDelivery(conversation, endpoint, environment: $0)
-        }
-    }
-}
-
-/// A set as one line of JSON: timestamp, cluster, type, labels, metrics; children's metrics with their
-/// own labels.
-struct SetJSONEncoder: SinkEncoder {
-    let limits = RequestLimits(byteCountMax: 1 << 20, pointCountMax: 20_000)
-    private let clusterName: String
-    private var cycle: Int64 = 0
-    private var json = JSONWriter()
-
-    init(clusterName: String) { self.clusterName = clusterName }
-
-    mutating func begin(cycle: Int64) { self.cycle = cycle }
-
-    mutating func encode(_ set: borrowing MetricSet, into requests: inout RequestBuilder) {
-        json.bytes.removeAll(keepingCapacity: true)
-        json.beginObject()
-        json.key("timestamp")
-        json.time(milliseconds: cycle)
-        json.key("cluster_name")
-        json.string(clusterName)
-        json.key("key")
-        json.string(SetKey.text(of: set))
-        json.key("labels")
-        write(set.labels)
-        json.key("metrics")
-        json.beginObject()
-        for sample in set.values {
-            json.key(sample.metric.name)
-            write(sample.value)
-        }
-        json.endObject()
-        if !set.labeledValues.isEmpty {
-            json.key("labeledMetrics")
-            json.beginArray()
-            for sample in set.labeledValues {
-                json.beginObject()
-                json.key("name")
-                json.string(sample.metric.name)
-                json.key("labels")
-                write(sample.labels)
-                json.key("value")
-                write(sample.value)
-                json.endObject()
-            }
-            json.endArray()
-        }
-        json.endObject()
-        requests.beginItem()
-        requests.bytes.append(contentsOf: json.bytes)
-        requests.bytes.append(UInt8(ascii: "\n"))
-        requests.endItem(points: set.values.count + set.labeledValues.count)
-    }
-
-    private mutating func write(_ labels: [Label]) {
-        json.beginObject()
-        for label in labels {
-            json.key(label.key)
-            json.string(label.value)
-        }
-        json.endObject()
-    }
-
-    private mutating func write(_ value: MetricValue) {
-        switch value {
-        case .integer(let whole): json.integer(whole)
-        case .float(let number): json.double(number)
         }
     }
 }
