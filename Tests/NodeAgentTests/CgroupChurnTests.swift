@@ -119,7 +119,12 @@ struct CgroupChurnTests {
         try churn(20)
         for _ in 0..<40 { try step() }
         let after = try size(sampler, pods.tree.path)
-        #expect(after == before)
+        // Files that are read now and then may have been closed since.
+        #expect(after.keptFiles <= before.keptFiles && after.keptFiles > before.keptFiles * 9 / 10)
+        #expect(after.descriptors == after.keptFiles)
+        var expected = before
+        (expected.keptFiles, expected.descriptors) = (after.keptFiles, after.descriptors)
+        #expect(after == expected)
         #expect(sampler.refusedCount == 0)
         #expect(sampler.files.failureCount == 0, "\(sampler.files.takeNotices())")
         // The other end has what this one has.
