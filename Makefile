@@ -58,6 +58,11 @@ test-schema: deps ## a running aggregator held to docs/openapi.yaml by schemathe
 test-allocations: deps ## the agent allocates nothing per step (a gate; builds it dynamically)
 	@scripts/test-allocations
 
+test-churn: deps ## 50,000 containers come and go: the agent's memory ends where it began (two minutes, root)
+	$(SWIFT) build -c release --product heapwire-agent
+	$(SWIFT) build --product heapwire-aggregator
+	@scripts/test-churn
+
 test-faults: test-deps ## each call of the agent fails in every way (three minutes)
 	$(SWIFT) build --build-tests
 	HEAPWIRE_ALL_FAULTS=1 $(SWIFT) test --skip-build --filter HostFaultTests

@@ -140,10 +140,12 @@ import Testing
                     try host.make(path)
                 }
             }
-            // One that came and one that went leave the link count as it was; the files of the one
+            // A container that came and one that went leave the link count as it was; the files of the one
             // that went say ENODEV to the sampler then.
             for (path, node) in host.tree.nodes
-            where host.files.status(of: host.directory.path + "/" + path)?.inode != node.inode {
+            where path.hasSuffix(Self.id)
+                && host.files.status(of: host.directory.path + "/" + path)?.inode != node.inode
+            {
                 host.tree.suspect(path)
             }
             let change = host.tree.update()

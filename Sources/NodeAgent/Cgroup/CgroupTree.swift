@@ -89,6 +89,10 @@ final class CgroupTree {
             if status?.linkCount != node.linkCount || status?.inode != node.inode {
                 suspects.insert(path)
             }
+            // One that went and another that came leave the parent's link count as it was.
+            if status?.inode != node.inode, !path.isEmpty {
+                suspects.insert(Self.parent(of: path))
+            }
         }
         if suspects.isEmpty { return change }
         // Shallow ones first: a directory that is gone takes its descendants along.

@@ -83,7 +83,10 @@ final class CgroupSampler {
             fields += file.fields
             sourceFiles.append(file.file)
         }
-        guard !sourceFiles.isEmpty, let slot = registry.add(subject, fields: fields) else {
+        // One that is removed meanwhile would be a subject of the files that were opened in time, with a schema
+        // of its own for ever.
+        let isGone = !missing.isEmpty && hasVanished(path)
+        guard !sourceFiles.isEmpty, !isGone, let slot = registry.add(subject, fields: fields) else {
             for file in sourceFiles { files.closeKept(file.descriptor) }
             return nil
         }
@@ -94,6 +97,10 @@ final class CgroupSampler {
         if let kills = keptKills.removeValue(forKey: path) { entry.oomKillsOfRemoved = kills }
         entries.append(entry)
         return slot
+    }
+
+    private func hasVanished(_ path: String) -> Bool {
+        hierarchies.treeDirectories.allSatisfy { files.look(at: $0 + "/" + path) == .absent }
     }
 
     /// What is read of which kind of cgroup.
