@@ -7,9 +7,14 @@ struct MetadataMetrics: Sendable {
     let status: SourceStatus?
 
     /// `ok`, and a line for each kind of object that the apiserver does not give now: names stay
-    /// as they were, so that is no reason to be restarted.
+    /// as they were, so that is no reason to be restarted. After a restart that is as they were in the
+    /// log, and since when is said.
     var health: String {
-        (["ok"] + (status?.troubles ?? [])).joined(separator: "\n")
+        var lines = ["ok"] + (status?.troubles ?? [])
+        if let status, !status.isSynchronized, let time = directory.restoredTime {
+            lines.append("names are as of \(RFC3339.string(milliseconds: time)), from the log")
+        }
+        return lines.joined(separator: "\n")
     }
 
     func write(to text: inout PrometheusText) {

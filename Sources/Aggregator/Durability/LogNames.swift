@@ -12,32 +12,35 @@ final class LogNames: Sendable {
     /// What waits for the next commit.
     private struct Changes {
         private(set) var records: [[UInt8]] = []
-        private var byteCount = 0
+        private(set) var byteCount = 0
         /// There were too many: the whole directory has to be written.
         private(set) var overflowed = false
 
-        mutating func add(_ record: [UInt8]) {
+        mutating func add(_ record: [UInt8], byteCountMax: Int) {
             guard !overflowed else { return }
             records.append(record)
             byteCount += record.count
-            guard byteCount > LogNames.waitingByteCountMax else { return }
+            guard byteCount > byteCountMax else { return }
             self = Changes()
             overflowed = true
         }
     }
 
-    /// Changes that wait while the disk hangs; the whole directory is written in the place of more.
-    static let waitingByteCountMax = 16 << 20
-
     /// In the place of the node's number: the first piece of a snapshot, which makes all before it void.
     static let snapshotMark: UInt32 = 1
 
+    /// Bytes of changes that wait for the next commit.
+    var waitingByteCount: Int { changes.withLock { $0.byteCount } }
+
     /// Notes changes from now on.
-    init(_ directory: PodDirectory) {
+    ///
+    /// - Parameter waitingByteCountMax: of changes that wait while the disk hangs; the whole directory
+    ///   is written in the place of more.
+    init(_ directory: PodDirectory, waitingByteCountMax: Int = 16 << 20) {
         self.directory = directory
         directory.setObserver { [weak self] change, time in
             let bytes = MetadataEncoder.encode(change, time: time)
-            self?.changes.withLock { $0.add(bytes) }
+            self?.changes.withLock { $0.add(bytes, byteCountMax: waitingByteCountMax) }
         }
     }
 

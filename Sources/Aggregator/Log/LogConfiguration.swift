@@ -4,7 +4,7 @@ struct LogConfiguration: Sendable {
     var syncMilliseconds: Int64 = 1_000
     /// Bytes of frames after which a new segment begins, and with it every node's state is written
     /// anew: what a restart has to decode.
-    var segmentBytes = 256 << 20
+    var segmentBytes = 64 << 20
     /// Age at which a segment ends, milliseconds, so that retention by age has something to remove.
     var segmentMilliseconds: Int64 = 3_600_000
     /// Appended but not yet on the disk; more is given up and counted.

@@ -1,0 +1,86 @@
+import Foundation
+import TestSupport
+import Testing
+import Wire
+
+@testable import Aggregator
+
+private typealias Make = MetadataMaker
+
+/// Names are there after a restart, whatever the apiserver does.
+@Suite struct LogNamesTests {
+    private func makeCluster(_ directory: PodDirectory) -> Cluster {
+        Cluster(configuration: ModelConfiguration(), facts: directory)
+    }
+
+    private func start(_ folder: URL, _ directory: PodDirectory) throws -> DurableLog {
+        var configuration = LogConfiguration()
+        configuration.syncMilliseconds = 20
+        return try DurableLog(
+            folder: folder.path, configuration: configuration, cluster: makeCluster(directory),
+            directory: directory, threadCount: 2)
+    }
+
+    @Test func namesComeFromTheLogWhileTheAPIServerIsAway() throws {
+        let folder = try TemporaryFolder()
+        let now: Int64 = 1_700_000_000_000
+        let before = PodDirectory()
+        let first = try start(folder.url, before)
+        before.apply((1...50).map { .pod(Make.pod($0, containers: [$0])) }, now: now)
+        before.apply(.pod(Make.pod(7, name: "renamed", containers: [7])), now: now + 1_000)
+        before.apply(.podRemoved(Make.uid(9)), now: now + 2_000)
+        first.stop()
+        // Twice: what was restored is written again.
+        for _ in 0..<2 {
+            let directory = PodDirectory()
+            let log = try start(folder.url, directory)
+            defer { log.stop() }
+            #expect(directory.counts.pods == 49)
+            #expect(directory.counts.departedPods == 1)
+            #expect(directory.pod(uid: Make.uid(7))?.name == "renamed")
+            // Who went keeps its name.
+            #expect(directory.pod(uid: Make.uid(9))?.name == "pod-9")
+            #expect(directory.container(id: Make.containerID(12))?.container.name == "c0")
+            let status = SourceStatus()
+            status.failed(.pods, .expired, now: now + 60_000)
+            let health = MetadataMetrics(directory: directory, status: status).health
+            #expect(health.hasPrefix("ok\n"))
+            #expect(
+                health.contains("names are as of 2023-11-14T22:13:22Z, from the log"), "\(health)")
+            for resource in WatchedResource.all {
+                status.worked(resource, now: now)
+                status.update(resource) { $0.listed = now }
+            }
+            #expect(MetadataMetrics(directory: directory, status: status).health == "ok")
+        }
+    }
+
+    @Test func changesThatWaitForADiskThatHangsAreBounded() throws {
+        let files = FaultyLogFiles()
+        let directory = PodDirectory()
+        let names = LogNames(directory, waitingByteCountMax: 2_000)
+        let writer = LogWriter(
+            files: files, firstSegment: 1, configuration: LogConfiguration())
+        func commit() {
+            names.prepare(writer, now: 1)
+            writer.cut(now: 1) { names.append(to: &$0) }
+            #expect(writer.write(now: 1))
+        }
+        commit()
+        for number in 1...300 {
+            directory.apply(.pod(Make.pod(number, containers: [number])), now: 1_000)
+            #expect(names.waitingByteCount <= 2_000)
+        }
+        commit()
+        directory.apply(.pod(Make.pod(301)), now: 1_000)
+        #expect(names.waitingByteCount > 0)
+        commit()
+        #expect(names.waitingByteCount == 0)
+        let restored = PodDirectory()
+        let report = try LogRestorer(
+            files: files, cluster: makeCluster(restored), directory: restored
+        ).restore()
+        #expect(report.losses == NodeRestorer.Losses())
+        #expect(restored.counts.pods == 301)
+    }
+}
