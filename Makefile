@@ -97,11 +97,14 @@ bench-api: deps ## what answers cost while a fleet pushes (wrk); NODES=, STEP=, 
 	$(SWIFT) build -c release --product heapwire-fleet
 	@BENCH_SECONDS=$(or $(SECONDS),$(BENCH_SECONDS),10) python3 Benchmarks/API/bench.py .build/release
 
-fuzz-wire: deps ## ten minutes of coverage-guided fuzzing of the frame decoder
+fuzz-wire: deps ## ten minutes each of coverage-guided fuzzing: the frame decoder, the session's two halves
 	HEAPWIRE_FUZZ=1 $(SWIFT) build -c release --product fuzz-frame --scratch-path .build-fuzz
-	mkdir -p .build-fuzz/corpus
+	HEAPWIRE_FUZZ=1 $(SWIFT) build -c release --product fuzz-session --scratch-path .build-fuzz
+	mkdir -p .build-fuzz/corpus .build-fuzz/session-corpus
 	cp Tests/Fuzz/Frame/corpus/* .build-fuzz/corpus/
+	.build-fuzz/release/fuzz-session --write-seeds .build-fuzz/session-corpus
 	cd .build-fuzz && SWIFT_BACKTRACE=enable=no release/fuzz-frame corpus -max_total_time=600
+	cd .build-fuzz && SWIFT_BACKTRACE=enable=no release/fuzz-session session-corpus -max_len=2048 -max_total_time=600
 
 lint: ## style of every Swift file
 	$(SWIFT) format lint -s -r Package.swift Sources Tests Benchmarks
