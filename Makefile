@@ -118,11 +118,14 @@ test-memory-limit: deps ## an aggregator in a small memory cgroup, driven to twi
 	$(SWIFT) build -c release --product heapwire-fleet
 	@BIN=.build/release scripts/test-memory-limit
 
-fuzz-wire: deps ## ten minutes of coverage-guided fuzzing of the frame decoder
+fuzz-wire: deps ## ten minutes each of coverage-guided fuzzing: the frame decoder, the session's two halves
 	HEAPWIRE_FUZZ=1 $(SWIFT) build -c release --product fuzz-frame --scratch-path .build-fuzz
-	mkdir -p .build-fuzz/corpus
+	HEAPWIRE_FUZZ=1 $(SWIFT) build -c release --product fuzz-session --scratch-path .build-fuzz
+	mkdir -p .build-fuzz/corpus .build-fuzz/session-corpus
 	cp Tests/Fuzz/Frame/corpus/* .build-fuzz/corpus/
+	.build-fuzz/release/fuzz-session --write-seeds .build-fuzz/session-corpus
 	cd .build-fuzz && SWIFT_BACKTRACE=enable=no release/fuzz-frame corpus -max_total_time=600
+	cd .build-fuzz && SWIFT_BACKTRACE=enable=no release/fuzz-session session-corpus -max_len=2048 -max_total_time=600
 
 lint: ## style of every Swift file
 	$(SWIFT) format lint -s -r Package.swift Sources Tests Benchmarks

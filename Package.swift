@@ -84,7 +84,8 @@ let package = Package(
             dependencies: ["NodeAgent", "Aggregator", "Wire", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["NodeAgent", "Aggregator", "TestSupport"],
+            name: "EndToEndTests",
+            dependencies: ["NodeAgent", "Aggregator", "Wire", "TestSupport"],
             exclude: ["fault_proxy.py", "line_receiver.py"],
             swiftSettings: strict),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
@@ -92,9 +93,31 @@ let package = Package(
 )
 
 if isFuzzing {
-    package.targets.append(
+    // The session's two halves are in the programs, which are libraries here.
+    package.products = []
+    package.targets.removeAll { $0.type == .test }
+    for (name, main) in [("NodeAgent", "NodeAgent.swift"), ("Aggregator", "Aggregator.swift")] {
+        guard let index = package.targets.firstIndex(where: { $0.name == name }) else { continue }
+        package.targets[index] = .target(
+            name: name, dependencies: package.targets[index].dependencies,
+            path: "Sources/\(name)", exclude: [main],
+            swiftSettings: strict + fuzzed + [.unsafeFlags(["-enable-testing"])])
+    }
+    package.targets += [
         .executableTarget(
             name: "fuzz-frame", dependencies: ["Wire", "FrameFuzzing"],
             path: "Tests/Fuzz/Frame", exclude: ["corpus"], swiftSettings: strict + fuzzed,
-            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]))
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]),
+        .executableTarget(
+            name: "fuzz-session", dependencies: ["Wire", "NodeAgent", "Aggregator", "TestSupport"],
+            path: "Tests",
+            sources: [
+                "Fuzz/Session/FuzzSession.swift", "SimulationTests/SessionFuzzInput.swift",
+                "SimulationTests/SessionFuzzSeeds.swift", "SimulationTests/SessionSimulation.swift",
+                "SimulationTests/SessionSimulation+Model.swift",
+                "SimulationTests/SimulatedNode.swift",
+            ],
+            swiftSettings: strict + fuzzed,
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]),
+    ]
 }

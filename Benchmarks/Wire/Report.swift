@@ -57,6 +57,10 @@ struct Report {
                 + "\"subject_read_ms\":\(text(speed.subjectRead))}")
     }
 
+    func runAllocations(frameCount: Int) throws {
+        try Allocations.run(SampleSchemas.subjects(of: file, stride: 1), frameCount: frameCount)
+    }
+
     /// Prints CPU times only.
     @discardableResult
     func printSpeed() throws -> Speed {

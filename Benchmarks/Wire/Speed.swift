@@ -100,7 +100,7 @@ struct Speed {
             readDelayMilliseconds: 13, isKey: step == 0)
     }
 
-    private static func fill(_ encoder: FrameEncoder, _ node: Fleet.Node, _ step: Int) {
+    static func fill(_ encoder: FrameEncoder, _ node: Fleet.Node, _ step: Int) {
         for (slot, entry) in node.subjects.enumerated() {
             let row = encoder.row(of: Slot(slot))
             let values = entry.subject.rows[entry.firstStep + step]

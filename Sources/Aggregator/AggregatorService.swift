@@ -80,6 +80,15 @@ final class AggregatorService {
                     policy, access: access, directory: names)
             }
             reviewer = ingest.authentication.reviewer
+            let fileCount = FileLimit.raise()
+            if fileCount < ingest.connections {
+                Diagnostics.info(
+                    "\(fileCount) files may be open (ulimit -n), fewer than --max-connections="
+                        + "\(ingest.connections)")
+                // Some are left for the API and for files.
+                ingest.connections = max(64, fileCount - 256)
+            }
+            ingest.waiting = min(ingest.waiting, max(16, ingest.connections / 2))
             var loops: [EventLoop] = []
             for _ in 0..<configuration.ingest.threads { loops.append(try EventLoop()) }
             let agents = try AgentListener(

@@ -1,5 +1,4 @@
 import TestSupport
-import Testing
 import Wire
 
 @testable import Aggregator
@@ -38,8 +37,8 @@ struct SessionSimulation {
     var random: SplitMix64
     var node: SimulatedNode
     private(set) var outbox: Outbox
-    private var spool: RingSpool
-    private let folder: TemporaryFolder
+    private var spool: RingSpool?
+    private let folder: TemporaryFolder?
     private let keys: Outbox.KeySpacing
     private let settings: DeliverySettings
     var peers: [Peer]
@@ -59,9 +58,11 @@ struct SessionSimulation {
         return configuration
     }()
 
-    init(seed: UInt64, peers count: Int = 1, ringBytes: Int, keys: Outbox.KeySpacing, slots: Int)
-        throws
-    {
+    /// - Parameter isSpooled: frames go to a directory, so that the agent can be restarted.
+    init(
+        seed: UInt64, peers count: Int = 1, ringBytes: Int, keys: Outbox.KeySpacing, slots: Int,
+        isSpooled: Bool = true
+    ) throws {
         random = SplitMix64(seed: seed)
         node = SimulatedNode(seed: random.next(), slots: slots)
         var settings = DeliverySettings()
@@ -78,9 +79,15 @@ struct SessionSimulation {
         outbox = Outbox(ring: ResendRing(capacity: ringBytes), deliveries: deliveries, keys: keys)
         runID = (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &seeds) }
         peers = (0..<count).map { _ in Peer(cluster: Self.makeCluster()) }
-        folder = try TemporaryFolder()
-        spool = Self.makeSpool(folder, outbox.ring.capacity)
-        #expect(try spool.take(random: 0) == nil)
+        guard isSpooled else {
+            (folder, spool) = (nil, nil)
+            return
+        }
+        let folder = try TemporaryFolder()
+        let spool = Self.makeSpool(folder, outbox.ring.capacity)
+        (self.folder, self.spool) = (folder, spool)
+        let left = try spool.take(random: 0)
+        precondition(left == nil, "a new directory has frames")
         try spool.start(runID: runID, names: peerNames, isThreaded: false)
     }
 
@@ -100,8 +107,8 @@ struct SessionSimulation {
         step += Self.stepMilliseconds
         now += UInt64(Self.stepMilliseconds) * 1_000_000
         try node.step(step, outbox: outbox)
-        spool.keepNewest(of: outbox)
-        if UInt8.random(in: 0..<4, using: &random) > 0 { spool.drain() }
+        spool?.keepNewest(of: outbox)
+        if UInt8.random(in: 0..<4, using: &random) > 0 { spool?.drain() }
     }
 
     /// Lets one end of each link do what it wants to do now.
@@ -238,15 +245,19 @@ struct SessionSimulation {
             events["restart with state", default: 0] += 1
         case 7:
             guard UInt8.random(in: 0..<4, using: &random) == 0 else { return }
-            hangUp(index, "lost everything")
-            peers[index].cluster = Self.makeCluster()
-            peers[index].losses += 1
-            peers[index].isBlank = true
-            peers[index].hasRefused = false
-            events["restart without state", default: 0] += 1
+            loseEverything(index)
         case 8: now += UInt64.random(in: 0...20_000_000_000, using: &random)
         default: transfer(index, upTo: Int.random(in: 0...10_000, using: &random))
         }
+    }
+
+    mutating func loseEverything(_ index: Int) {
+        hangUp(index, "lost everything")
+        peers[index].cluster = Self.makeCluster()
+        peers[index].losses += 1
+        peers[index].isBlank = true
+        peers[index].hasRefused = false
+        events["restart without state", default: 0] += 1
     }
 
     private static func flip(_ bytes: inout [UInt8], _ random: inout SplitMix64) {
@@ -263,15 +274,17 @@ struct SessionSimulation {
 
     /// The agent stops or is killed, and starts with what it has on disk.
     mutating func restartAgent() throws {
+        guard let folder else { return }
         for index in peers.indices { hangUp(index, "agent restart") }
         if Bool.random(using: &random) {
-            spool.finish(outbox, isThreaded: false)
+            spool?.finish(outbox, isThreaded: false)
             events["agent restart", default: 0] += 1
         } else {
             // What waits to be written is gone; some of it was sent.
             events["agent killed", default: 0] += 1
         }
-        spool = Self.makeSpool(folder, outbox.ring.capacity)
+        let spool = Self.makeSpool(folder, outbox.ring.capacity)
+        self.spool = spool
         let restored = try spool.take(random: UInt32.random(in: .min ... .max, using: &random))
         guard let restored else {
             // Nothing was ever written, or nothing taken.
@@ -306,6 +319,10 @@ struct SessionSimulation {
     mutating func settle() {
         for _ in 0..<100_000 {
             now += 50_000_000
+            // A refusal can ask for an hour's wait.
+            if peers.count == 1, case .waiting(let until) = outbox.deliveries[0].phase {
+                now = max(now, until)
+            }
             for index in peers.indices {
                 runAgent(index, outputMax: 65_536)
                 transfer(index, upTo: .max)

@@ -87,7 +87,7 @@ import Wire
         let newest = simulation.outbox.ring.next - 1
         for (index, peer) in simulation.peers.enumerated() {
             let model = try #require(peer.cluster.node(named: "node"))
-            let held = try frames(of: model)
+            let held = try SessionSimulation.frames(of: model)
             let delivery = simulation.outbox.deliveries[index]
             #expect(delivery.isSettled(simulation.outbox.ring), "seed \(seed): \(delivery.lastEnd)")
             let settled = model.read { $0.settled }
@@ -113,27 +113,5 @@ import Wire
             }
             if simulation.outbox.ring.oldest == 1 { #expect(gaps == 0, "seed \(seed)") }
         }
-    }
-
-    /// Everything in the model's history.
-    private func frames(of model: NodeModel) throws -> [UInt64: [SimulatedNode.Taken]] {
-        var found: [UInt64: [SimulatedNode.Taken]] = [:]
-        let snapshots = model.read { state in
-            state.chains.map { $0.snapshot(wanting: Array(0..<64)) }
-        }
-        for snapshot in snapshots {
-            try snapshot.replay(
-                changed: { _, _ in true },
-                frame: { header, decoder in
-                    var rows: [Slot: [Int64]] = [:]
-                    for slot in decoder.layout.liveSlots {
-                        rows[slot] = decoder.row(of: slot).map { Array($0) }
-                    }
-                    found[header.sequence, default: []].append(
-                        SimulatedNode.Taken(step: header.stepMilliseconds, rows: rows))
-                    return true
-                })
-        }
-        return found
     }
 }

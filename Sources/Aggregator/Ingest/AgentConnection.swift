@@ -9,6 +9,9 @@ final class AgentConnection: StreamConnectionDelegate {
     private let counters: IngestCounters
     private let inputByteCountMax: Int
     private let waiters: CommitWaiters
+    private let waitingRoom: WaitingRoom
+    /// In the waiting room; `nil` once it is out.
+    private var number: UInt64?
     private var session: IngestSession
     private var connection: StreamConnection?
     private var deadline: TimerID?
@@ -19,8 +22,10 @@ final class AgentConnection: StreamConnectionDelegate {
 
     init(
         _ socket: SocketStream, loop: EventLoop, session: IngestSession, inputByteCountMax: Int,
-        configuration: IngestConfiguration, counters: IngestCounters, waiters: CommitWaiters
+        configuration: IngestConfiguration, counters: IngestCounters, waiters: CommitWaiters,
+        waitingRoom: WaitingRoom
     ) {
+        self.waitingRoom = waitingRoom
         self.socket = socket
         self.loop = loop
         self.session = session
@@ -48,6 +53,8 @@ final class AgentConnection: StreamConnectionDelegate {
             stream, loop: loop, inputByteCountMax: inputByteCountMax,
             outputByteCountMax: configuration.outputBytes, delegate: self)
         self.connection = connection
+        let (loop, confined) = (loop, LoopConfined(self, to: loop))
+        number = waitingRoom.enter { loop.post { confined.value.sendAway() } }
         let timer = loop.makeTimer { [weak self] in self?.checkTime() }
         deadline = timer
         loop.schedule(
@@ -80,6 +87,7 @@ final class AgentConnection: StreamConnectionDelegate {
     private func answer(on connection: StreamConnection, wasStreaming: Bool) {
         send(output, on: connection)
         if !wasStreaming, session.isStreaming {
+            leaveWaitingRoom()
             Diagnostics.info("agent of node \(session.nodeName) connected from \(socket.peer)")
             if let deadline {
                 loop.schedule(
@@ -144,6 +152,7 @@ final class AgentConnection: StreamConnectionDelegate {
             Self.limited.warning("refused \(socket.peer): \(error)")
         }
         session.leave()
+        leaveWaitingRoom()
         counters.connectionClosed()
         self.connection = nil
     }
@@ -168,6 +177,21 @@ final class AgentConnection: StreamConnectionDelegate {
         }
         if let deadline { loop.schedule(deadline, afterNanoseconds: 2_000_000_000) }
         connection.finish()
+    }
+
+    private func leaveWaitingRoom() {
+        if let number { waitingRoom.leave(number) }
+        number = nil
+    }
+
+    /// Others wait too, and for less long.
+    private func sendAway() {
+        guard let connection, number != nil, !session.isStreaming else { return }
+        counters.rejected(.overloaded)
+        Self.limited.warning(
+            "sent \(socket.peer) away: it had not said who it is, and \(configuration.waiting) others "
+                + "wait (--max-waiting-connections)")
+        connection.close()
     }
 
     private func checkTime() {

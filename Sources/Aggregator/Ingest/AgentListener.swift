@@ -1,4 +1,3 @@
-import Synchronization
 import Wire
 import WireTLS
 
@@ -6,6 +5,8 @@ import WireTLS
 struct IngestConfiguration: Sendable {
     /// Connections at once, agents or not.
     var connections = 20_000
+    /// Those of them that have not been welcomed.
+    var waiting = 8_192
     /// Time for preface and hello.
     var handshakeMilliseconds: UInt64 = 10_000
     /// Silence after which an agent's connection is taken for dead.
@@ -27,7 +28,7 @@ final class AgentListener {
     private let cluster: Cluster
     private let configuration: IngestConfiguration
     private let counters: IngestCounters
-    private let connections = Atomic<Int>(0)
+    private let waitingRoom: WaitingRoom
     private var nextLoop = 0
     private let limited = LimitedDiagnostics()
 
@@ -43,6 +44,7 @@ final class AgentListener {
         self.cluster = cluster
         self.configuration = configuration
         self.counters = counters
+        waitingRoom = WaitingRoom(countMax: min(configuration.waiting, configuration.connections))
     }
 
     var address: SocketAddress { listener.address }
@@ -75,7 +77,7 @@ final class AgentListener {
         nextLoop = (nextLoop + 1) % loops.count
         let session = IngestSession(
             cluster: cluster, authentication: configuration.authentication, counters: counters)
-        let (configuration, counters) = (configuration, counters)
+        let (configuration, counters, waitingRoom) = (configuration, counters, waitingRoom)
         let limit = cluster.configuration.limits.recordBytes + 16
         // The session is handed over before its first byte: only the loop's thread uses it.
         let connection = LoopConfined(session, to: loop)
@@ -83,7 +85,8 @@ final class AgentListener {
             AgentConnection(
                 SocketStream(accepted: socket), loop: loop, session: connection.value,
                 inputByteCountMax: limit, configuration: configuration, counters: counters,
-                waiters: waiters.value
+                waiters: waiters.value,
+                waitingRoom: waitingRoom
             ).start()
         }
     }

@@ -27,12 +27,18 @@ struct IngestFlags: Sendable {
         Flag(
             "max-connections", "COUNT", default: "20000",
             "Connections to the ingest port that may be open at once."),
+        Flag(
+            "max-waiting-connections", "COUNT", default: "8192",
+            "Those of them that have not shown yet that they are agents; of more, the one that has waited "
+                + "longest is closed."),
     ]
 
     /// Reads its flags; problems are reported to the command line.
     init(_ line: inout CommandLine, address: SocketAddress, resolution: Int64) {
         ingest.connections =
             line.integer("max-connections", in: 1...1_000_000) ?? ingest.connections
+        ingest.waiting =
+            line.integer("max-waiting-connections", in: 1...1_000_000) ?? ingest.waiting
         ingest.silenceMilliseconds = max(30_000, 3 * UInt64(resolution))
         threads = line.integer("ingest-threads", in: 1...64) ?? 1
         if let path = line.text("agent-token-file") {
