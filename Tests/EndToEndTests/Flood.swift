@@ -81,12 +81,12 @@ final class Flood: Sendable {
             Array(Hello.preface.prefix(2)), Hello.preface + [0x80, 0x80, 0x01],
         ]
         let bytes = words[number / 5 % words.count]
-        _ = send(socket, bytes, bytes.count, Int32(MSG_NOSIGNAL.rawValue))
+        _ = send(socket, bytes, bytes.count, Int32(MSG_NOSIGNAL))
     }
 
     private static func isClosed(_ socket: Int32) -> Bool {
         var byte: [UInt8] = Array(repeating: 0, count: 256)
-        let count = recv(socket, &byte, byte.count, Int32(MSG_DONTWAIT.rawValue))
+        let count = recv(socket, &byte, byte.count, Int32(MSG_DONTWAIT))
         return count == 0 || (count < 0 && errno != EAGAIN)
     }
 }
