@@ -7,7 +7,7 @@ import Testing
 @Suite struct WaitingRoomTests {
     /// Against a list: whoever has waited longest goes when there are too many, and nobody else.
     @Test func theLongestWaitingGoes() {
-        var random = SplitMix64(seed: 5)
+        var random = SeededRandom(seed: 5)
         let room = WaitingRoom(countMax: 20)
         let sentAway = Mutex<[Int]>([])
         var (waiting, expected): ([(name: Int, number: UInt64)], [Int]) = ([], [])
