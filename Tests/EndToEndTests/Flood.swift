@@ -46,8 +46,11 @@ final class Flood: Sendable {
                 if number % 5 == 0 { Self.babble(socket, number) }
                 sockets.append(socket)
             }
-            let open = sockets.filter { !Self.isClosed($0) }
-            for socket in sockets where Self.isClosed(socket) { close(socket) }
+            // Asked once: a number that is closed here is another's at once.
+            var open: [Int32] = []
+            for socket in sockets {
+                if Self.isClosed(socket) { close(socket) } else { open.append(socket) }
+            }
             state.withLock { $0.closed += sockets.count - open.count }
             sockets = open
             usleep(20_000)
