@@ -21,7 +21,8 @@ import Testing
         aggregator = try RunningProgram(
             "heapwire-aggregator",
             [
-                "--port=0", "--ingest-port=0", "--metric-resolution=1s", "--pods=\(pods.path)",
+                "--port=0", "--ingest-port=0", "--metric-resolution=1s", "--enable-debug-handlers",
+                "--pods=\(pods.path)",
                 "--log-level=info",
             ], in: folder.url)
         let ports = try aggregator.wait(

@@ -8,8 +8,9 @@ struct CgroupStart {
     let proc: String
     let files: HostFiles
 
-    /// Processes looked at; the oldest are listed first.
-    private static let processLimit = 32
+    /// Processes looked at, once for a cgroup. v1 lists them by number, and numbers begin anew after the
+    /// largest, so the oldest may stand anywhere.
+    private static let processLimit = 1_024
 
     /// The processes of a cgroup itself, not of those below it.
     func processIDs(of path: String) -> [Int32] {

@@ -46,8 +46,12 @@ private typealias Make = MetadataMaker
             status.failed(.pods, .expired, now: now + 60_000)
             let health = MetadataMetrics(directory: directory, status: status).health
             #expect(health.hasPrefix("ok\n"))
-            let time = RFC3339.string(milliseconds: now + 2_000)
-            #expect(health.contains("names are as of \(time), from the log"), "\(health)")
+            let words = try #require(
+                health.firstMatch(of: /names are as of ([-0-9T:.]+Z), from the log/), "\(health)")
+            let time = try #require(RFC3339.milliseconds(parsing: String(words.1)))
+            // When the log was written: after the last change, before now.
+            let later = Int64(Date().timeIntervalSince1970 * 1_000) + 1
+            #expect((now + 2_000...later).contains(time))
             for resource in WatchedResource.all {
                 status.worked(resource, now: now)
                 status.update(resource) { $0.listed = now }
