@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Synchronization
 import Wire
 
@@ -41,6 +42,12 @@ enum StopSignal {
     static var isRaised: Bool { raised.load(ordering: .relaxed) }
 
     static func install() {
+        // Who starts it may have them blocked, and a child inherits that.
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGINT)
+        sigaddset(&signals, SIGTERM)
+        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
         for number in [SIGINT, SIGTERM] {
             signal(number) { _ in StopSignal.raised.store(true, ordering: .relaxed) }
         }
