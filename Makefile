@@ -28,8 +28,8 @@ run: deps ## build, start aggregator and agent on loopback, show this machine's 
 test-deps:
 	@scripts/deps $(TEST_PACKAGES)
 
-test: test-deps ## all tests (debug build)
-	@scripts/test
+test: test-deps ## all tests (debug build); TESTS="--filter …" chooses
+	@scripts/test $(TESTS)
 
 test-sinks: ## sinks against real servers, on a loopback of their own (root)
 	@scripts/deps $(SINK_PACKAGES)

@@ -1,5 +1,4 @@
 import Foundation
-import Glibc
 import Synchronization
 import Wire
 
@@ -42,12 +41,6 @@ enum StopSignal {
     static var isRaised: Bool { raised.load(ordering: .relaxed) }
 
     static func install() {
-        // Who starts it may have them blocked, and a child inherits that.
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        sigaddset(&signals, SIGINT)
-        sigaddset(&signals, SIGTERM)
-        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
         for number in [SIGINT, SIGTERM] {
             signal(number) { _ in StopSignal.raised.store(true, ordering: .relaxed) }
         }

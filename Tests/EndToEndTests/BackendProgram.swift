@@ -85,7 +85,7 @@ final class BackendProgram {
         try handle.seekToEnd()
         process.standardOutput = handle
         process.standardError = handle
-        try process.run()
+        try process.start()
         try eventually(seconds: 60, "\(program) listens") {
             guard process.isRunning else {
                 let words = try String(contentsOf: log, encoding: .utf8)
@@ -159,11 +159,4 @@ final class BackendProgram {
         }
         return Set(lines.flatMap(\.timestamps)).sorted()
     }
-}
-
-/// Whole seconds between the first and the last that are not there.
-func holes(_ cycles: [Int64], every step: Int64 = 1_000) -> [Int64] {
-    guard let first = cycles.first, let last = cycles.last else { return [] }
-    let known = Set(cycles)
-    return stride(from: first, through: last, by: Int(step)).filter { !known.contains($0) }
 }

@@ -17,7 +17,7 @@ final class FaultProxy {
         process.arguments = ["python3", script.path, target, fault, "\(seed)"]
         process.standardInput = input
         process.standardOutput = output
-        try process.run()
+        try process.start()
         let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
         guard let match = line.firstMatch(of: /port (\d+)/) else {
             throw RunningProgram.Failure(description: "the proxy said: \(line)")

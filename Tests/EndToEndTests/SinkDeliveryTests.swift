@@ -67,11 +67,12 @@ import Testing
         try eventually(seconds: 100, "the backlog is delivered") {
             try status(aggregator).queuedRequests == 0 && cycles().last ?? 0 > now
         }
-        #expect(agent.stop() == 0)
+        let untaken = try endAgent(agent)
         #expect(aggregator.program.stop() == 0, "\(aggregator.program.output)")
         let found = try cycles()
-        #expect(found.count >= 12)
-        #expect(holes(found) == [], "of \(found)")
+        // Three before, three while nobody took them, two by the second aggregator.
+        #expect(found.count >= 8)
+        #expect(holes(found).count <= untaken, "\(holes(found)) of \(found)")
     }
 
     /// A clean stop delivers what is closed, and a new start goes on without a hole.
@@ -93,10 +94,10 @@ import Testing
         try aggregator.startAgain()
         let now = Int64(Date().timeIntervalSince1970) * 1_000
         try eventually(seconds: 60, "it goes on") { try cycles().last ?? 0 > now + 2_000 }
-        #expect(agent.stop() == 0)
+        let untaken = try endAgent(agent)
         #expect(aggregator.program.stop() == 0)
         let found = try cycles()
-        #expect(holes(found) == [], "of \(found)")
+        #expect(holes(found).count <= untaken, "\(holes(found)) of \(found)")
         let named = try httpGet(
             "\(backend.url)/timestamps?measurement=memory/usage&type=node&cluster_name=blue")
         #expect(named != "[]")

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// A captured tree (`proc/`, `sys/`, `cgroup/`), unpacked once per test run.
@@ -123,7 +124,7 @@ func run(
     if let environment { process.environment = environment }
     let output = Pipe()
     process.standardOutput = output
-    try process.run()
+    try process.start()
     let data = output.fileHandleForReading.readDataToEndOfFile()
     process.waitUntilExit()
     guard process.terminationStatus == 0 else {

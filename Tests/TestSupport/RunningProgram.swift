@@ -37,7 +37,7 @@ public final class RunningProgram {
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardError = handle
         process.standardOutput = handle
-        try process.run()
+        try process.start()
     }
 
     /// A test that failed half-way leaves nothing running.

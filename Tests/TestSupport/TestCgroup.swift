@@ -56,7 +56,7 @@ public final class TestCgroup {
         process.executableURL = URL(fileURLWithPath: "/bin/sh")
         let entering = folders.map { "echo $$ > '\($0)/cgroup.procs'" }.joined(separator: " && ")
         process.arguments = ["-c", "\(entering) && exec \"$0\" \"$@\"", program] + arguments
-        try process.run()
+        try process.start()
         processes.append(process)
         return process.processIdentifier
     }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 import Wire
 
@@ -21,7 +22,7 @@ import Wire
             process.arguments = ["python3", script.path, file.path]
             process.standardOutput = output
             process.standardError = output
-            try process.run()
+            try process.start()
             let said = output.fileHandleForReading.readDataToEndOfFile()
             process.waitUntilExit()
             if process.terminationStatus == 127 {
@@ -49,7 +50,7 @@ import Wire
         process.executableURL = URL(filePath: "/usr/bin/env")
         process.arguments = ["python3", tests.appending(path: "wire_decoder.py").path, file.path]
         process.standardError = Pipe()
-        try process.run()
+        try process.start()
         process.waitUntilExit()
         #expect(process.terminationStatus != 0)
     }

@@ -33,7 +33,7 @@ import WireTLS
             process.standardInput = input
             process.standardOutput = output
             process.standardError = FileHandle.nullDevice
-            try process.run()
+            try process.start()
             let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
             guard let match = line.firstMatch(of: /port (\d+) proxy (\d+)/),
                 let port = UInt16(match.1), let proxy = UInt16(match.2)

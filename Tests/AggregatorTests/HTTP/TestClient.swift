@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 import Wire
 
@@ -240,7 +241,7 @@ func run(_ arguments: [String]) throws -> (status: Int32, output: [UInt8]) {
     let pipe = Pipe()
     process.standardOutput = pipe
     process.standardError = FileHandle.nullDevice
-    try process.run()
+    try process.start()
     let output = Array(pipe.fileHandleForReading.readDataToEndOfFile())
     process.waitUntilExit()
     return (process.terminationStatus, output)

@@ -69,15 +69,17 @@ extension KubernetesTests {
             }
         }
 
+        /// The only one that leads. A slow disk below the apiserver may cost a holder its Lease at any time;
+        /// that two lead is what must not last.
         private func waitForLeader(
             among candidates: [Candidate], but other: Candidate? = nil
         ) throws -> Candidate {
-            var found: Candidate?
+            var found: [Candidate] = []
             try eventually(seconds: 60, "one of \(candidates.map(\.name)) leads") {
-                found = try candidates.first { try $0 !== other && $0.isLeading(lease) }
-                return found != nil
+                found = try candidates.filter { try $0.isLeading(lease) }
+                return found.count == 1 && found[0] !== other
             }
-            return try #require(found)
+            return try #require(found.first)
         }
 
         private static let nodes = ["n1", "n2", "n3"]
@@ -112,7 +114,7 @@ extension KubernetesTests {
             try eventually(seconds: 60, "the first cycles are in the store") {
                 try Self.nodes.allSatisfy { try cycles($0).count >= 3 }
             }
-            for round in 1...2 {
+            for _ in 1...2 {
                 try advance(3, cycles)
                 let killed = leader
                 killed.kill()
@@ -120,8 +122,8 @@ extension KubernetesTests {
                 try advance(3, cycles)
                 try killed.startAgain()
                 try advance(3, cycles)
-                #expect(try !killed.isLeading(lease), "round \(round)")
-                #expect(try leader.isLeading(lease), "round \(round)")
+                // Not both, once it is back.
+                leader = try waitForLeader(among: candidates)
             }
             // A clean stop hands over at the next look, not at the end of the Lease.
             let stopped = leader
@@ -130,11 +132,11 @@ extension KubernetesTests {
             leader = try waitForLeader(among: candidates, but: stopped)
             print("taken over \(Date().timeIntervalSince(end)) s after a clean stop")
             try advance(5, cycles)
-            for agent in agents { agent.stop() }
-            for node in Self.nodes {
+            let untaken = try agents.map(endAgent)
+            for (node, untaken) in zip(Self.nodes, untaken) {
                 let found = try cycles(node)
-                #expect(holes(found) == [], "\(node) of \(found.count)")
-                print("\(node): \(found.count) cycles, none missing between first and last")
+                #expect(holes(found).count <= untaken, "\(node): \(holes(found)) of \(found.count)")
+                print("\(node): \(found.count) cycles, none lost; \(untaken) steps not taken")
             }
             #expect(leader.running.program.stop() == 0)
             try expectCursors()

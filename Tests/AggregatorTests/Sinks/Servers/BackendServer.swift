@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 import Wire
 
@@ -13,9 +14,6 @@ final class BackendServer {
     private let arguments: [String]
     private let environment: [String: String]
     private var process = Process()
-    /// Whether it is ended without being asked: for what keeps nothing, and for what inherits a test's
-    /// blocked signals.
-    var isDisposable = false
     private var log: URL { folder.appendingPathComponent("server.log") }
 
     struct Failure: Error, CustomStringConvertible { var description: String }
@@ -93,7 +91,7 @@ final class BackendServer {
         process.standardOutput = handle
         process.standardError = handle
         process.standardInput = FileHandle.nullDevice
-        try process.run()
+        try process.start()
         guard waits else { return }
         for _ in 0..<600 {
             if Self.accepts(port) { return }
@@ -112,7 +110,6 @@ final class BackendServer {
 
     func stop() {
         guard process.isRunning else { return }
-        if isDisposable { return kill() }
         process.terminate()
         for _ in 0..<250 where process.isRunning { usleep(20_000) }
         if process.isRunning { kill() }

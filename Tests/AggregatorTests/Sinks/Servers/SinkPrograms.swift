@@ -36,12 +36,10 @@ enum SinkPrograms {
     private static func asNobody(
         _ path: String, _ arguments: (UInt16) -> [String]
     ) throws -> BackendServer {
-        let server = try BackendServer("/usr/bin/setpriv") { _, port in
+        try BackendServer("/usr/bin/setpriv") { _, port in
             ["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", path]
                 + arguments(port)
         }
-        server.isDisposable = true
-        return server
     }
 
     /// An OpenSearch-compatible server.
@@ -67,11 +65,9 @@ enum SinkPrograms {
         _ arguments: [String] = []
     ) throws -> BackendServer {
         guard let python else { throw BackendServer.Failure(description: "no Python") }
-        let server = try BackendServer(python, environment: environment, port: port) { _, port in
+        return try BackendServer(python, environment: environment, port: port) { _, port in
             [script(name), "\(port)"] + arguments
         }
-        server.isDisposable = true
-        return server
     }
 
     /// What a script prints: a JSON object a line.

@@ -26,7 +26,7 @@ struct SinksKafkaTests {
             process.standardInput = input
             process.standardOutput = output
             process.standardError = FileHandle.nullDevice
-            try process.run()
+            try process.start()
             bootstrap = try Self.line(output)
         }
 
