@@ -1,6 +1,6 @@
 import Foundation
 
-/// A program of this package, running with its standard error in a file. Stopped by its own pid.
+/// A program, running with its output in a file. Stopped by its own pid.
 public final class RunningProgram {
     private let process = Process()
     private let log: URL
@@ -19,19 +19,20 @@ public final class RunningProgram {
         return Repository.root.appendingPathComponent(".build/debug")
     }
 
-    /// - Parameter wrapper: a program with its arguments that runs another in its own place:
-    ///   `nsenter --net=…`.
+    /// - Parameters:
+    ///   - name: of this package's program, or the path of another.
+    ///   - wrapper: a program with its arguments that runs another in its own place: `nsenter --net=…`.
     public init(
         _ name: String, _ arguments: [String], in folder: URL,
         environment: [String: String] = [:], through wrapper: [String] = []
     ) throws {
-        self.name = name
-        log = folder.appendingPathComponent("\(name)-\(UUID().uuidString).log")
+        let program = URL(fileURLWithPath: name, relativeTo: Self.productsFolder)
+        self.name = program.lastPathComponent
+        log = folder.appendingPathComponent("\(self.name)-\(UUID().uuidString).log")
         guard FileManager.default.createFile(atPath: log.path, contents: nil) else {
             throw Failure(description: "cannot create \(log.path)")
         }
         let handle = try FileHandle(forWritingTo: log)
-        let program = Self.productsFolder.appendingPathComponent(name)
         process.executableURL = wrapper.isEmpty ? program : URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = wrapper.isEmpty ? arguments : wrapper + [program.path] + arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }

@@ -39,18 +39,30 @@ struct PodListWriter {
                 """)
         }
         let application = "app-\(pod.serial % 97)"
+        let controller = controller(of: application, in: names.namespace(pod.serial))
         append(isFirst ? "\n" : ",\n")
         isFirst = false
         append(
             """
             {"metadata":{"name":"\(names.podName(pod.serial))","namespace":\
             "\(names.namespace(pod.serial))","uid":"\(names.podUID(pod.serial))",\
-            "resourceVersion":"1","creationTimestamp":"\(start)","labels":{"app":"\(application)"}},\
+            "resourceVersion":"1","creationTimestamp":"\(start)","labels":{"app":"\(application)"},\
+            "ownerReferences":[\(controller)]},\
             "spec":{"nodeName":"\(names.nodeName)","containers":[\(containers.joined(separator: ","))]},\
             "status":{"phase":"Running","startTime":"\(start)","containerStatuses":\
             [\(statuses.joined(separator: ","))]}}
             """)
         if buffer.count > 1 << 20 { flush() }
+    }
+
+    /// All pods of a namespace that run the same program belong to one stateful set.
+    private func controller(of application: String, in namespace: String) -> String {
+        let number = "\(namespace)/\(application)".utf8.reduce(0) { SplitMix.mix($0 ^ UInt64($1)) }
+        let uid = String(format: "%08x-0000-4000-8000-%012x", number >> 32, number & 0xFFFF_FFFF)
+        return """
+            {"apiVersion":"apps/v1","kind":"StatefulSet","name":"\(application)","uid":"\(uid)",\
+            "controller":true}
+            """
     }
 
     /// Puts the whole file in its place.

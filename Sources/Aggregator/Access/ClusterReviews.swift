@@ -141,7 +141,8 @@ final class ClusterReviews: Sendable {
                 if case .request = error, !isLast { continue }
                 limited.warning(
                     "cannot ask the apiserver who may use the API (its service account needs the "
-                        + "ClusterRole system:auth-delegator): \(error.withoutRemedy)")
+                        + "rules for tokenreviews and subjectaccessreviews in deploy/aggregator/rbac.yaml): \(error.withoutRemedy)"
+                )
                 isFailing.put(true, for: true, now: clock.monotonicNanoseconds)
                 throw Unavailable()
             }

@@ -40,6 +40,11 @@ final class ClusterAggregator {
     deinit { program.stop() }
 }
 
+/// A list of the model API.
+func names(_ url: String) throws -> [String] {
+    try JSONDecoder().decode([String].self, from: Data(try httpGet(url).utf8))
+}
+
 /// Waits for something that becomes true.
 func eventually(
     seconds: Double = 15, _ what: String, _ condition: () throws -> Bool

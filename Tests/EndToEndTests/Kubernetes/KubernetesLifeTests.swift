@@ -14,31 +14,6 @@ extension KubernetesTests {
             folder = try TemporaryFolder()
         }
 
-        private func list(_ url: String) throws -> [String] {
-            try JSONDecoder().decode([String].self, from: Data(try httpGet(url).utf8))
-        }
-
-        private func identifier() -> String {
-            (UUID().uuidString + UUID().uuidString).lowercased()
-                .replacingOccurrences(of: "-", with: "")
-        }
-
-        /// Tells the apiserver what a kubelet would: which containers run under which IDs.
-        private func setStatus(
-            _ pod: String, _ containers: [String: String], in namespace: String = "life"
-        ) throws {
-            let statuses = containers.sorted { $0.key < $1.key }.map { name, id in
-                #"{"name":"\#(name)","containerID":"containerd://\#(id)","image":"i","imageID":"","ready":true,"restartCount":0,"state":{"running":{"startedAt":"2026-01-01T00:00:00Z"}}}"#
-            }
-            let answer = try cluster.request(
-                "PATCH", "/api/v1/namespaces/\(namespace)/pods/\(pod)/status",
-                #"{"status":{"phase":"Running","containerStatuses":[\#(statuses.joined(separator: ","))]}}"#,
-                type: "application/strategic-merge-patch+json")
-            guard answer.status == 200 else {
-                throw RunningProgram.Failure(description: "status of \(pod): \(answer)")
-            }
-        }
-
         /// A pod that a deployment's controllers made, bound to a node; its name and UID.
         private func makeDeployedPod(
             node: String, in namespace: String = "life"
@@ -54,21 +29,18 @@ extension KubernetesTests {
                 return pods.count == 1
             }
             let pod = pods[0].metadata
-            try cluster.make(
-                "/api/v1/namespaces/\(namespace)/pods/\(pod.name)/binding",
-                #"{"apiVersion":"v1","kind":"Binding","metadata":{"name":"\#(pod.name)"},"target":{"apiVersion":"v1","kind":"Node","name":"\#(node)"}}"#
-            )
+            try cluster.bind(pod.name, to: node, in: namespace)
             return (pod.name, pod.uid)
         }
 
         @Test(.enabled(if: noCgroups == nil, "no cgroups of our own here"))
         func withoutTheApiserverNamesStayAndItsReturnIsNoStorm() throws {
             let pod = try makeDeployedPod(node: "node-life")
-            let (first, second) = (identifier(), identifier())
+            let (first, second) = (KubernetesCluster.containerID(), KubernetesCluster.containerID())
             let sandbox = try TestCgroup("kubepods/burstable/pod\(pod.uid)")
             let main = try TestCgroup("\(sandbox.path)/\(first)")
             try main.run("sleep", ["600"])
-            try setStatus(pod.name, ["main": first])
+            try cluster.setStatus(pod.name, ["main": first], in: "life")
             let aggregator = try ClusterAggregator(
                 source: try cluster.source(in: folder), in: folder.url)
             let agent = try RunningProgram(
@@ -77,12 +49,12 @@ extension KubernetesTests {
                 in: folder.url)
             let model = "\(aggregator.api)/api/v1/model/namespaces/life"
             try eventually(seconds: 60, "the deployment's pod is in the model") {
-                try list("\(model)/workloads") == ["Deployment/web"]
-                    && (try list("\(model)/workloads/deployment/web/metrics"))
+                try names("\(model)/workloads") == ["Deployment/web"]
+                    && (try names("\(model)/workloads/deployment/web/metrics"))
                         .contains("memory/usage")
             }
             // The second is only specified.
-            #expect(try list("\(model)/pods/\(pod.name)/containers") == ["main", "side"])
+            #expect(try names("\(model)/pods/\(pod.name)/containers") == ["main", "side"])
             let resources = ["pods", "nodes", "namespaces", "replicasets", "jobs"]
             func own(_ metric: String, _ resource: String) throws -> Double {
                 try aggregator.own("heapwire_apiserver_\(metric){resource=\"\(resource)\"}") ?? -1
@@ -112,19 +84,19 @@ extension KubernetesTests {
                 #expect(health.contains("\(resource) not updated since 20"), "\(health)")
             }
             #expect(try aggregator.own("heapwire_metadata_pods") == podCount)
-            #expect(try list("\(model)/workloads") == ["Deployment/web"])
+            #expect(try names("\(model)/workloads") == ["Deployment/web"])
             // What starts now goes by its ID.
             let side = try TestCgroup("\(sandbox.path)/\(second)")
             try side.run("sleep", ["600"])
             let nameless = [second, "main", "side"].sorted()
             try eventually(seconds: 60, "the new container goes by its ID") {
-                try list("\(model)/pods/\(pod.name)/containers") == nameless
+                try names("\(model)/pods/\(pod.name)/containers") == nameless
             }
 
             try cluster.startAPIServer()
-            try setStatus(pod.name, ["main": first, "side": second])
+            try cluster.setStatus(pod.name, ["main": first, "side": second], in: "life")
             try eventually(seconds: 120, "the new container has its name") {
-                try list("\(model)/pods/\(pod.name)/containers") == ["main", "side"]
+                try names("\(model)/pods/\(pod.name)/containers") == ["main", "side"]
             }
             try eventually(seconds: 120, "all is well again") {
                 try httpGet("\(aggregator.api)/healthz") == "ok"
@@ -142,11 +114,11 @@ extension KubernetesTests {
         @Test(.enabled(if: noCgroups == nil, "no cgroups of our own here"))
         func aRestartWhileTheApiserverIsAwayKeepsTheNames() throws {
             let pod = try makeDeployedPod(node: "node-restart", in: "restart")
-            let container = identifier()
+            let container = KubernetesCluster.containerID()
             let sandbox = try TestCgroup("kubepods/burstable/pod\(pod.uid)")
             let main = try TestCgroup("\(sandbox.path)/\(container)")
             try main.run("sleep", ["600"])
-            try setStatus(pod.name, ["main": container], in: "restart")
+            try cluster.setStatus(pod.name, ["main": container], in: "restart")
             let source = try cluster.source(in: folder)
             let flags = ["--data-dir=\(folder.url.appendingPathComponent("data").path)"]
             let first = try ClusterAggregator(source: source, flags, in: folder.url)
@@ -177,10 +149,10 @@ extension KubernetesTests {
             #expect(
                 try second.own("heapwire_apiserver_lists_total{resource=\"pods\"}") ?? 0 == 0)
             try eventually(seconds: 60, "frames come again") {
-                try list("\(model)/workloads") == ["Deployment/web"]
+                try names("\(model)/workloads") == ["Deployment/web"]
                     && (try points().last ?? "") > (seen.last ?? "")
             }
-            #expect(try list("\(model)/pods/\(pod.name)/containers") == ["main", "side"])
+            #expect(try names("\(model)/pods/\(pod.name)/containers") == ["main", "side"])
             // What was seen before the crash is there, under its name.
             #expect(Set(try points()).isSuperset(of: seen.dropLast(2)))
             #expect(try httpGet("\(second.api)/healthz").hasPrefix("ok\n"))
