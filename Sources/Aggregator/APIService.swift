@@ -26,7 +26,8 @@ final class APIService {
         api.ownMetrics.append { counters.snapshot.write(to: &$0) }
         if !flags.access.isOpen { api.ownMetrics.append { access.counters.write(to: &$0) } }
         let admission = RequestAdmission(
-            clientCountMax: api.limits.requestCountMax, streamCountMax: api.limits.streamCountMax)
+            clientCountMax: api.limits.requestCountMax, streamCountMax: api.limits.streamCountMax,
+            byteCountMax: api.limits.responseByteCountMax)
         api.ownMetrics.append { text in
             text.single(
                 "heapwire_http_delayed_requests_total", .counter,

@@ -72,7 +72,7 @@ struct AggregatorAPI: Sendable {
             cluster: cluster, ingest: ingest, metadata: metadata, clock: clock,
             others: ownMetrics + [{ pushCounters.write(custom, &$0) }]
         ).register(in: &router)
-        ExpositionAPI(index: index).register(in: &router)
+        ExpositionAPI(index: index, custom: custom).register(in: &router)
         // Nothing is below it; only the words are Heapster's.
         _ = router.addGroup(.heapster(prefix: "/debug/pprof"))
         HealthAPI(cluster: cluster, metadata: metadata, clock: clock).register(in: &router)

@@ -6,18 +6,50 @@ struct HealthAPI: Sendable {
     let metadata: MetadataMetrics
     let clock: Clock
 
+    /// What is looked at, under metrics-server's name for it.
+    private struct Check {
+        let name: String
+        /// Why not; `nil` when all is well.
+        let problem: String?
+    }
+
     func register(in router: inout Router) {
         for path in ["/healthz", "/healthz/healthz"] {
-            router.add(.get, path) { request in
-                .now(answer(request, "healthz", isGood: isFresh, name: "healthz"))
-            }
+            router.add(.get, path) { .now(answer($0, "healthz", [healthz], health)) }
         }
-        router.add(.get, "/livez") { request in
-            .now(answer(request, "livez", isGood: true, name: "ping"))
-        }
-        router.add(.get, "/readyz") { request in
-            .now(answer(request, "readyz", isGood: hasRates, name: "metric-storage-ready"))
-        }
+        router.add(.get, "/livez") { .now(answer($0, "livez", live, "ok")) }
+        router.add(.get, "/readyz") { .now(answer($0, "readyz", ready, "ok")) }
+        router.add(.get, "/livez/{check}") { .now(single($0.parameter(0), live)) }
+        router.add(.get, "/readyz/{check}") { .now(single($0.parameter(0), ready)) }
+    }
+
+    // MARK: What is looked at
+
+    private static let ping = Check(name: "ping", problem: nil)
+
+    private var healthz: Check {
+        Check(name: "healthz", problem: isFresh ? nil : "no frame of any node")
+    }
+
+    /// Whether a restart is due: only when the process itself has come to a stop.
+    private var live: [Check] {
+        let keeper = Check(
+            name: "metric-collection-timely",
+            problem: cluster.presence.isLooking(monotonicNanoseconds: clock.monotonicNanoseconds)
+                ? nil : "the model was not looked after in time")
+        return [Self.ping, keeper]
+    }
+
+    /// Whether there is something to answer with.
+    private var ready: [Check] {
+        [
+            Self.ping,
+            Check(
+                name: "metric-storage-ready", problem: hasRates ? nil : "no metrics to serve"),
+            Check(
+                name: "metadata-informer-sync",
+                problem: metadata.hasNames ? nil : "the apiserver's lists are not complete yet"),
+        ]
     }
 
     private var newestAge: Int64? {
@@ -43,15 +75,43 @@ struct HealthAPI: Sendable {
         return metadata.health + "\n\(counts.reporting) of \(counts.expected) nodes report"
     }
 
+    // MARK: Answers
+
+    /// All checks, as an apiserver tells of them: `?verbose` names each, `?exclude=` passes over some.
     private func answer(
-        _ request: HTTPRequest, _ check: String, isGood: Bool, name: String
+        _ request: HTTPRequest, _ endpoint: String, _ checks: [Check], _ good: String
     ) -> HTTPResponse {
-        let isVerbose = request.queryValue("verbose") != nil
-        guard isGood else {
-            return .text(
-                .internalServerError,
-                "[-]\(name) failed: reason withheld\n\(check) check failed\n")
+        var excluded = Set(request.queryValues("exclude"))
+        var lines = ""
+        var isGood = true
+        for check in checks {
+            if excluded.remove(check.name) != nil {
+                lines += "[+]\(check.name) excluded: ok\n"
+            } else if check.problem == nil {
+                lines += "[+]\(check.name) ok\n"
+            } else {
+                isGood = false
+                // This is open to everybody; `/readyz/NAME` says why, to who may ask.
+                lines += "[-]\(check.name) failed: reason withheld\n"
+            }
         }
-        return .text(.ok, isVerbose ? "[+]\(name) ok\n\(check) check passed\n" : health)
+        guard isGood else {
+            return .text(.internalServerError, lines + "\(endpoint) check failed\n")
+        }
+        guard request.queryValue("verbose") != nil else { return .text(.ok, good) }
+        if !excluded.isEmpty {
+            let names = excluded.sorted().map { "\"\($0)\"" }.joined(separator: ",")
+            lines += "warn: some health checks cannot be excluded: no matches for \(names)\n"
+        }
+        return .text(.ok, lines + "\(endpoint) check passed\n")
+    }
+
+    /// One check by its name, with the reason.
+    private func single(_ name: String, _ checks: [Check]) -> HTTPResponse {
+        guard let check = checks.first(where: { $0.name == name }) else {
+            return .text(.notFound, "404 page not found\n")
+        }
+        guard let problem = check.problem else { return .text(.ok, "ok") }
+        return .text(.internalServerError, "internal server error: \(problem)\n")
     }
 }

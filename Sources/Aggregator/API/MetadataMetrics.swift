@@ -17,6 +17,12 @@ struct MetadataMetrics: Sendable {
         return lines.joined(separator: "\n")
     }
 
+    /// Whether the apiserver has told of everything once, now or before a restart. Without an apiserver
+    /// there is nothing to wait for.
+    var hasNames: Bool {
+        status.map { $0.isSynchronized || directory.restoredTime != nil } ?? true
+    }
+
     func write(to text: inout PrometheusText) {
         let counts = directory.counts
         text.single(

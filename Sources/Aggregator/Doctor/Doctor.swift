@@ -1,7 +1,8 @@
 import Wire
 
-/// `heapwire-aggregator doctor [flags]`: takes the flags of the aggregator, tries the apiserver and the
-/// sinks that they name, and prints what is wrong and how to mend it. Changes nothing.
+/// `heapwire-aggregator doctor [flags]`: takes the flags of the aggregator, tries the apiserver, the
+/// sinks and the store of history that they name, and prints what is wrong and how to mend it. Changes
+/// nothing.
 ///
 /// Exit codes: 0 all is well, or only something optional is missing; 1 something that is needed
 /// does not work; 2 the command line.
@@ -15,8 +16,9 @@ struct Doctor {
         usage: heapwire-aggregator doctor [--source=SOURCE] [--sink=SINK] [flags of the aggregator]
 
         Looks, in this order, at the command line, the apiserver (name resolution, TCP, TLS,
-        credentials, each permission that is needed) and each sink. Prints a line for each: ok, warn
-        (works without), FAIL with the remedy, or skip. Changes nothing.
+        credentials, each permission that is needed), each sink, and the store of
+        --historical-source. Prints a line for each: ok, warn (works without), FAIL with the remedy,
+        or skip. Changes nothing.
 
         exit codes: 0 nothing that is needed fails; 1 something does; 2 the command line is wrong
 
@@ -84,10 +86,35 @@ struct Doctor {
         for sink in configuration.sinks.sinks {
             for check in sink.check() { report(Finding(check)) }
         }
+        if let store = configuration.history.source { report(Finding(history: store)) }
     }
 }
 
 extension Finding {
+    /// Asks the store of history for its nodes, as a request for `/api/v1/historical/nodes/` does.
+    fileprivate init(history store: any HistoricalSource) {
+        let subject = "--historical-source"
+        do throws(HistoricalFailure) {
+            let nodes = try store.nodes()
+            if nodes.isEmpty {
+                self.init(
+                    .warning, subject,
+                    "answers, but has no node: has a sink with the same database, prefix and "
+                        + "cluster_name written to it?")
+            } else {
+                self.init(
+                    .good, subject,
+                    "answers, and has history of \(nodes.count) "
+                        + (nodes.count == 1 ? "node" : "nodes"))
+            }
+        } catch {
+            self.init(
+                .fault, subject,
+                "\(error.words); check its address, its credentials and, of InfluxDB, that the "
+                    + "database is there")
+        }
+    }
+
     /// A sink that cannot be reached is a fault: it was asked for.
     fileprivate init(_ check: SinkCheck) {
         switch check.outcome {

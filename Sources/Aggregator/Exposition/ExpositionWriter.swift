@@ -8,12 +8,17 @@ struct ExpositionWriter {
         self.bytes = bytes
     }
 
-    enum Kind: Sendable { case counter, gauge }
+    enum Kind: Sendable { case counter, gauge, unknown }
 
     /// `# HELP` and `# TYPE`; all samples of the family follow.
     mutating func begin(_ name: String, _ kind: Kind, _ help: String) {
         var family = name
-        var type = kind == .counter ? "counter" : "gauge"
+        var type =
+            switch kind {
+            case .counter: "counter"
+            case .gauge: "gauge"
+            case .unknown: format == .openMetrics ? "unknown" : "untyped"
+            }
         if format == .openMetrics, kind == .counter {
             // A counter's samples end in _total there and its family does not; borrowed names that
             // lack the ending cannot be called counters.

@@ -124,7 +124,8 @@ extension HTTPConnection {
     }
 }
 
-/// Moves a producer's pieces into the output as fast as the client takes them, and no faster.
+/// Moves a producer's pieces into the output as fast as the client takes them, and no faster: of slow
+/// ones one is made while another waits to be sent.
 final class ResponsePump {
     /// No more pieces are made while so much waits.
     static let highWaterByteCount = 131_072
@@ -181,6 +182,12 @@ final class ResponsePump {
                 pump.isWaiting = false
                 guard owner.producer === pump else { return }
                 if hasFailed { return owner.giveUp() }
+                // The next piece is made while this one is sent.
+                if hasMore, let connection = owner.connection,
+                    connection.output.count < Self.highWaterByteCount
+                {
+                    pump.order(owner)
+                }
                 if pump.take(piece, hasMore: hasMore, owner) { pump.pump(owner) }
             }
         }

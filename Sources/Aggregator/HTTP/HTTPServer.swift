@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Synchronization
 import Wire
@@ -54,7 +55,11 @@ final class HTTPServer: Sendable {
         threads = Mutex([])
         try startListening(listener)
         for (number, loop) in loops.enumerated() {
-            let thread = try SystemThread.start(name: "http-\(number)") { loop.run() }
+            let thread = try SystemThread.start(name: "http-\(number)") {
+                // Answers are short; where that is not allowed they wait as everything does.
+                _ = hw_shorten_slices()
+                loop.run()
+            }
             threads.withLock { $0.append(thread) }
         }
     }

@@ -110,18 +110,40 @@ struct ByteCursor: ByteSink {
 
     mutating func append(digitsOf number: UInt64) {
         precondition(count &+ 20 <= room.count)
-        var digits = 1
+        var end = count &+ Self.digitCount(number)
+        count = end
         var rest = number
-        while rest >= 10 {
-            rest /= 10
+        while rest >= 100 {
+            let (quotient, pair) = rest.quotientAndRemainder(dividingBy: 100)
+            rest = quotient
+            end &-= 2
+            store(pair, at: end)
+        }
+        if rest >= 10 {
+            store(rest, at: end &- 2)
+        } else {
+            room[end &- 1] = 0x30 &+ UInt8(truncatingIfNeeded: rest)
+        }
+    }
+
+    /// Two digits at a time: half as many divisions, each of which waits for the one before.
+    @inline(__always)
+    private func store(_ pair: UInt64, at index: Int) {
+        let (tens, ones) = pair.quotientAndRemainder(dividingBy: 10)
+        room[index] = 0x30 &+ UInt8(truncatingIfNeeded: tens)
+        room[index &+ 1] = 0x30 &+ UInt8(truncatingIfNeeded: ones)
+    }
+
+    @inline(__always)
+    private static func digitCount(_ number: UInt64) -> Int {
+        var limit: UInt64 = 10
+        var digits = 1
+        while number >= limit {
             digits &+= 1
+            if digits == 20 { break }
+            limit &*= 10
         }
-        rest = number
-        for position in stride(from: count &+ digits &- 1, through: count, by: -1) {
-            room[position] = UInt8(truncatingIfNeeded: 0x30 &+ rest % 10)
-            rest /= 10
-        }
-        count &+= digits
+        return digits
     }
 
     /// Lower-case hexadecimal, for chunk sizes.

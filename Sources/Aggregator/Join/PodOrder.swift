@@ -1,13 +1,17 @@
 import Glibc
 import Synchronization
 
-/// The pods of all nodes in the order of namespace and name, kept from one list to the next: only
-/// the pods of nodes that were joined again since are put in their places.
+/// The listed pods of all nodes in the order of namespace and name, kept from one list to the next:
+/// only the pods of nodes that were joined again since are put in their places.
 final class PodOrder: Sendable {
-    /// A pod: index into the snapshot's nodes, and into the node's pods.
-    struct Entry {
+    struct Entry: BitwiseCopyable {
+        /// Index into the snapshot's nodes.
         let node: UInt32
+        /// Index into the node's pods.
         let pod: UInt32
+        /// Index into the node's containers of the pod's first.
+        let firstContainer: UInt32
+        fileprivate(set) var text: PodTexts.Position
     }
 
     /// The order at a moment.
@@ -15,6 +19,9 @@ final class PodOrder: Sendable {
         /// With gaps where a node has gone.
         fileprivate(set) var nodes: [NodePods?] = []
         fileprivate(set) var entries: [Entry] = []
+        fileprivate(set) var texts = PodTexts()
+        /// Bytes of `texts` that are not in the order of the entries, or of pods that have gone.
+        fileprivate var scatteredByteCount = 0
     }
 
     fileprivate struct State {
@@ -79,13 +86,19 @@ extension PodOrder.State {
 extension PodOrder.Snapshot {
 
     fileprivate mutating func merge(entriesOf fresh: [Int]) {
+        let before = texts.byteCount
         var added: [PodOrder.Entry] = []
         for index in fresh {
-            let count = nodes[index]?.pods.count ?? 0
-            for pod in 0..<count {
-                added.append(PodOrder.Entry(node: UInt32(index), pod: UInt32(pod)))
+            guard let node = nodes[index] else { continue }
+            for (number, pod) in node.pods.enumerated() where pod.isListed {
+                added.append(
+                    PodOrder.Entry(
+                        node: UInt32(index), pod: UInt32(number),
+                        firstContainer: UInt32(pod.containers.lowerBound),
+                        text: texts.append(node.joined.pods[number])))
             }
         }
+        scatteredByteCount += texts.byteCount - before
         withKeys { key in
             added.sort { Self.compare(key($0), key($1)) < 0 }
             var merged: [PodOrder.Entry] = []
@@ -103,6 +116,19 @@ extension PodOrder.Snapshot {
             merged += entries[start...]
             entries = merged
         }
+        if scatteredByteCount > texts.byteCount / 8 { arrange() }
+    }
+
+    /// Puts the texts into the order of the entries.
+    private mutating func arrange() {
+        var arranged = PodTexts()
+        texts.withTexts { text in
+            for index in entries.indices {
+                entries[index].text = arranged.append(text(entries[index].text))
+            }
+        }
+        texts = arranged
+        scatteredByteCount = 0
     }
 
     /// The entries of a namespace; all of them for `nil`.
@@ -124,10 +150,10 @@ extension PodOrder.Snapshot {
     ) -> Result {
         // References are not counted at each look; `nodes` keeps them.
         let pods = nodes.map { $0?.pods.baseAddress }
-        let texts = nodes.map { $0?.text.baseAddress }
+        let keys = nodes.map { $0?.keys.baseAddress }
         return withExtendedLifetime(nodes) {
             body { entry in
-                guard let pod = pods[Int(entry.node)], let text = texts[Int(entry.node)] else {
+                guard let pod = pods[Int(entry.node)], let text = keys[Int(entry.node)] else {
                     preconditionFailure("an entry of a node that has gone")
                 }
                 let range = pod[Int(entry.pod)].key

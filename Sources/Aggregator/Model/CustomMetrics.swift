@@ -212,6 +212,41 @@ final class CustomMetrics: Sendable {
         }
     }
 
+    /// A series with its newest value.
+    struct Current {
+        let name: String
+        let owner: CustomOwner
+        let labels: [String: String]
+        let isCounter: Bool
+        let value: Double
+        /// Of its cycle, which may not be over yet, milliseconds since the epoch; never ahead of now.
+        let time: Int64
+    }
+
+    /// All series that are current, in no order: O(series).
+    func current() -> [Current] {
+        let now = now
+        let oldest = now &- Self.currentMilliseconds
+        return read { state in
+            var found: [Current] = []
+            for (pod, containers) in state.pods {
+                for (container, all) in containers {
+                    let owner = CustomOwner(
+                        namespace: pod.namespace, pod: pod.pod, container: container)
+                    for (key, series) in all {
+                        guard let last = series.points.last, last.cycle >= oldest else { continue }
+                        found.append(
+                            Current(
+                                name: key.name, owner: owner, labels: key.labels,
+                                isCounter: series.isCounter, value: last.value,
+                                time: min(last.cycle, now)))
+                    }
+                }
+            }
+            return found
+        }
+    }
+
     /// The pods of a namespace that have a series of that name, their containers' among them.
     func podNames(in namespace: String, having name: String) -> [String] {
         read { state in

@@ -13,7 +13,7 @@ struct LiveRows {
     /// The frame's step, milliseconds since the epoch.
     let step: Int64
 
-    fileprivate init(_ chain: OpenChain, _ header: FrameHeader) {
+    init(_ chain: OpenChain, _ header: FrameHeader) {
         source = .chain(chain)
         step = header.stepMilliseconds
         readTime = header.stepMilliseconds &+ header.readDelayMilliseconds
@@ -23,6 +23,12 @@ struct LiveRows {
         source = .copy(rows)
         step = rows.step
         readTime = rows.readTime
+    }
+
+    /// Where the newest values are; `nil` of a copy.
+    var chain: OpenChain? {
+        if case .chain(let chain) = source { return chain }
+        return nil
     }
 
     /// A subject's values in the order of its schema; `nil` where the newest frame has none. Valid

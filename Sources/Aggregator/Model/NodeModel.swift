@@ -223,6 +223,7 @@ final class NodeModel: @unchecked Sendable {
                     changeCount: state.pending.count, frame: payload),
                 state.pending)
             if !isKept { keep(header, payload, in: chain, now: now, isPlausible: flags.isEmpty) }
+            chain.followUsage()
             state.pending.removeAll(keepingCapacity: true)
             chain.nextSequence = header.sequence &+ 1
             arrivals.wrappingAdd(1, ordering: .relaxed)

@@ -28,7 +28,12 @@ final class NodePresence: Sendable {
         /// As of the last look; `nil` while nobody looks.
         var counts: Counts?
         var silent: Set<String> = []
+        /// When time was last let go on, monotonic nanoseconds; 0 before the first look.
+        var lookedAt: UInt64 = 0
     }
+
+    /// Whoever looks does so each second; not for so long, and it hangs.
+    private static let lookNanosecondsMax: UInt64 = 60_000_000_000
 
     init(resolution: Int64) { self.resolution = resolution }
 
@@ -47,6 +52,7 @@ final class NodePresence: Sendable {
 
     /// Lets time go on.
     func observe(newest: Int64?, monotonicNanoseconds now: UInt64) {
+        state.withLock { $0.lookedAt = now }
         guard let newest else { return }
         let elapsed = state.withLock { state -> UInt64 in
             if newest != state.newest {
@@ -58,6 +64,12 @@ final class NodePresence: Sendable {
         // The next cycle is due a step after it.
         let late = Int64(clamping: elapsed / 1_000_000) &- resolution
         lateness.store(max(0, late), ordering: .relaxed)
+    }
+
+    /// False when nobody has looked for a minute who did before.
+    func isLooking(monotonicNanoseconds now: UInt64) -> Bool {
+        let last = state.withLock { $0.lookedAt }
+        return last == 0 || now < last || now - last <= Self.lookNanosecondsMax
     }
 
     /// What changed since the last look.

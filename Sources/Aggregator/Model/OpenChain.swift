@@ -10,12 +10,18 @@ final class OpenChain {
     var nextSequence: UInt64
     let readings = RateTable()
     private(set) var plans: [Rates.Plan] = []
+    /// By plan.
+    private var counterCounts: [Int] = []
     private var schemas: [SharedSchema] = []
     /// By schema number: index into `plans` and `schemas`, -1 for one that no subject had yet.
     private var planIndices: [Int32] = []
     /// By slot.
-    private var occupants: [Occupant?] = []
+    private var occupants: [SubjectRecord?] = []
+    /// By slot, as many as occupants: apart from them, so that who reads figures counts no references.
+    private var parts: [Part] = []
     private var isOutdated = true
+    /// Kept for lists of pods; none when nobody asks, or since subjects came or went.
+    var usageWatch: UsageWatch?
     /// Slots whose subjects came since the last cycle.
     private var unseeded: [Slot] = []
     /// The live subjects in the order of their slots, as of the last `update`.
@@ -42,10 +48,12 @@ final class OpenChain {
     /// Another number for every other set of subjects in slots, in the whole process.
     private(set) var generation: UInt64
 
-    private struct Occupant {
-        let record: SubjectRecord
-        let plan: Int32
-        let offset: Int32
+    /// Where an occupant's figures are; of a free slot without meaning.
+    private struct Part: BitwiseCopyable {
+        /// Index into `plans`, -1 for a free slot.
+        var plan: Int32 = -1
+        /// Of the subject's part of `readings`.
+        var offset: Int32 = 0
     }
 
     init(
@@ -86,30 +94,31 @@ final class OpenChain {
         self.decoder = decoder
         skippedStep = .min
         isOutdated = true
+        usageWatch = nil
     }
 
     func record(in slot: Slot) -> SubjectRecord? {
-        Int(slot) < occupants.count ? occupants[Int(slot)]?.record : nil
+        Int(slot) < occupants.count ? occupants[Int(slot)] : nil
     }
 
     /// Every subject that is in a slot now, in the order of the slots.
     func forEachLive(_ body: (Slot, SubjectRecord) -> Void) {
         for (slot, occupant) in occupants.enumerated() {
-            if let occupant { body(Slot(slot), occupant.record) }
+            if let occupant { body(Slot(slot), occupant) }
         }
     }
 
     /// A live subject's part of `readings` and the number of its counters.
     func part(_ slot: Slot) -> (UnsafeMutablePointer<Int64>, counters: Int)? {
-        guard Int(slot) < occupants.count, let occupant = occupants[Int(slot)] else { return nil }
-        return (
-            readings.base + Int(occupant.offset), plans[Int(occupant.plan)].counters.count
-        )
+        guard Int(slot) < parts.count else { return nil }
+        let part = parts[Int(slot)]
+        guard part.plan >= 0 else { return nil }
+        return (readings.base + Int(part.offset), counterCounts[Int(part.plan)])
     }
 
     /// The subjects that are in a slot now.
     var liveRecords: some Sequence<SubjectRecord> {
-        occupants.lazy.compactMap { $0?.record }
+        occupants.lazy.compactMap(\.self)
     }
 
     /// - Precondition: `schema(_:_:)` was asked for the schema.
@@ -119,18 +128,23 @@ final class OpenChain {
         _ record: SubjectRecord, in slot: Slot, schema: SchemaNumber,
         firstSequence: UInt64? = nil
     ) {
-        while occupants.count <= Int(slot) { occupants.append(nil) }
+        while occupants.count <= Int(slot) {
+            occupants.append(nil)
+            parts.append(Part())
+        }
         let plan = planIndices[Int(schema)]
         let counters = plans[Int(plan)].counters.count
         let offset = readings.take(counters: counters)
         if let before = record.readings {
             readings.copy(from: before, record.readingsOffset, to: offset, counters: counters)
         }
-        occupants[Int(slot)] = Occupant(record: record, plan: plan, offset: Int32(offset))
+        occupants[Int(slot)] = record
+        parts[Int(slot)] = Part(plan: plan, offset: Int32(offset))
         record.enter(
             chain: history.number, slot: slot, firstSequence: firstSequence ?? nextSequence)
         unseeded.append(slot)
         isOutdated = true
+        usageWatch = nil
         generation = layoutClock.tick()
     }
 
@@ -147,19 +161,23 @@ final class OpenChain {
         let shared = interner.schema(schema)
         planIndices[Int(number)] = Int32(plans.count)
         plans.append(shared.plan)
+        counterCounts.append(shared.plan.counters.count)
         schemas.append(shared)
         return shared
     }
 
     func clear(_ slot: Slot) {
-        guard Int(slot) < occupants.count, let occupant = occupants[Int(slot)] else { return }
-        occupant.record.leave(
+        guard let record = record(in: slot) else { return }
+        let part = parts[Int(slot)]
+        record.leave(
             chain: history.number, slot: slot, lastSequence: nextSequence &- 1, lastStep: lastStep)
-        let counters = plans[Int(occupant.plan)].counters.count
-        occupant.record.keepReadings(of: readings, Int(occupant.offset), counters: counters)
-        readings.giveBack(Int(occupant.offset), counters: counters)
+        let counters = counterCounts[Int(part.plan)]
+        record.keepReadings(of: readings, Int(part.offset), counters: counters)
+        readings.giveBack(Int(part.offset), counters: counters)
         occupants[Int(slot)] = nil
+        parts[Int(slot)] = Part()
         isOutdated = true
+        usageWatch = nil
         generation = layoutClock.tick()
     }
 
@@ -171,9 +189,9 @@ final class OpenChain {
     func seed(before time: Int64, from others: [OpenChain]) {
         guard !unseeded.isEmpty else { return }
         for slot in unseeded {
-            guard Int(slot) < occupants.count, let occupant = occupants[Int(slot)] else { continue }
-            let (record, offset) = (occupant.record, Int(occupant.offset))
-            let counters = plans[Int(occupant.plan)].counters.count
+            guard let record = record(in: slot) else { continue }
+            let part = parts[Int(slot)]
+            let (offset, counters) = (Int(part.offset), counterCounts[Int(part.plan)])
             if let taken = readings.time(at: offset), taken > time {
                 readings.clear(offset, counters: counters)
                 var newest = Int64.min
@@ -193,10 +211,8 @@ final class OpenChain {
     /// Of a live subject's part of `readings`.
     private func offset(of record: SubjectRecord) -> Int? {
         let place = record.places.last { $0.chain == history.number && $0.lastSequence == .max }
-        guard let place, Int(place.slot) < occupants.count,
-            let occupant = occupants[Int(place.slot)], occupant.record === record
-        else { return nil }
-        return Int(occupant.offset)
+        guard let place, self.record(in: place.slot) === record else { return nil }
+        return Int(parts[Int(place.slot)].offset)
     }
 
     /// Tells the subjects that no frame will come any more.
@@ -216,7 +232,7 @@ final class OpenChain {
         for (slot, occupant) in occupants.enumerated() {
             guard let occupant else { continue }
             var podIndex: Int32 = -1
-            let pod = occupant.record.pod
+            let pod = occupant.pod
             if let pod {
                 podIndex = podIndices[ObjectIdentifier(pod)] ?? Int32(pods.count)
                 if Int(podIndex) == pods.count {
@@ -226,9 +242,9 @@ final class OpenChain {
             }
             rows.append(
                 LiveRow(
-                    start: occupant.record.subject.startTimeMilliseconds, slot: Slot(slot),
-                    plan: UInt16(occupant.plan), isPod: occupant.record === pod,
-                    offset: occupant.offset, pod: podIndex))
+                    start: occupant.subject.startTimeMilliseconds, slot: Slot(slot),
+                    plan: UInt16(parts[slot].plan), isPod: occupant === pod,
+                    offset: parts[slot].offset, pod: podIndex))
         }
         return true
     }

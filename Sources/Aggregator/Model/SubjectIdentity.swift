@@ -57,16 +57,9 @@ final class SubjectIdentity: @unchecked Sendable {
 
     /// An attribute's text, made anew; `nil` where the dictionary does not have it.
     subscript(attribute: Subject.Attribute) -> String? {
-        withBytes { bytes in
-            var offset = 0
-            while offset < bytes.count {
-                let count = Int(bytes[offset + 2]) | Int(bytes[offset + 3]) << 8
-                let start = offset + Self.attributeHeaderByteCount
-                if bytes[offset] == attribute.rawValue {
-                    let packed = UnsafeRawBufferPointer(rebasing: bytes[start..<start + count])
-                    return Self.unpack(packed, Form(rawValue: bytes[offset + 1]) ?? .text)
-                }
-                offset = start + count
+        withAttributes { attributes in
+            while let part = attributes.next() {
+                if part.number == attribute.rawValue { return part.text }
             }
             return nil
         }
@@ -76,37 +69,60 @@ final class SubjectIdentity: @unchecked Sendable {
     ///
     /// - Parameter parent: the slot of what it belongs to, which is not kept here.
     func subject(parent: Slot?) -> Subject {
-        var attributes: [Subject.Attribute: String] = [:]
-        withBytes { bytes in
-            var offset = 0
-            while offset < bytes.count {
-                let count = Int(bytes[offset + 2]) | Int(bytes[offset + 3]) << 8
-                let start = offset + Self.attributeHeaderByteCount
-                let packed = UnsafeRawBufferPointer(rebasing: bytes[start..<start + count])
-                attributes[Subject.Attribute(rawValue: bytes[offset])] = Self.unpack(
-                    packed, Form(rawValue: bytes[offset + 1]) ?? .text)
-                offset = start + count
+        var texts: [Subject.Attribute: String] = [:]
+        withAttributes { attributes in
+            while let part = attributes.next() {
+                texts[Subject.Attribute(rawValue: part.number)] = part.text
             }
         }
         return Subject(
             kind: kind, parent: parent, startTimeMilliseconds: startTimeMilliseconds,
-            attributes: attributes)
+            attributes: texts)
     }
 
     /// Whether an attribute has that text: no string is made.
     func has(_ attribute: Subject.Attribute, _ text: PackedText) -> Bool {
-        withBytes { bytes in
-            var offset = 0
-            while offset < bytes.count {
-                let count = Int(bytes[offset + 2]) | Int(bytes[offset + 3]) << 8
-                let start = offset + Self.attributeHeaderByteCount
-                if bytes[offset] == attribute.rawValue {
-                    return bytes[offset + 1] == text.form.rawValue
-                        && bytes[start..<start + count].elementsEqual(text.bytes)
+        withAttributes { attributes in
+            while let part = attributes.next() {
+                if part.number == attribute.rawValue {
+                    return part.form == text.form.rawValue
+                        && part.packed.elementsEqual(text.bytes)
                 }
-                offset = start + count
             }
             return false
+        }
+    }
+
+    /// An attribute as it is kept.
+    private struct AttributeBytes {
+        let number: UInt8
+        let form: UInt8
+        let packed: UnsafeRawBufferPointer
+
+        var text: String { SubjectIdentity.unpack(packed, Form(rawValue: form) ?? .text) }
+    }
+
+    /// Goes through the attributes.
+    private struct Attributes {
+        fileprivate var rest: UnsafeRawBufferPointer
+
+        @inline(__always)
+        mutating func next() -> AttributeBytes? {
+            guard !rest.isEmpty else { return nil }
+            let start = SubjectIdentity.attributeHeaderByteCount
+            let end = start + (Int(rest[2]) | Int(rest[3]) << 8)
+            defer { rest = UnsafeRawBufferPointer(rebasing: rest[end...]) }
+            return AttributeBytes(
+                number: rest[0], form: rest[1],
+                packed: UnsafeRawBufferPointer(rebasing: rest[start..<end]))
+        }
+    }
+
+    @inline(__always)
+    private func withAttributes<Result>(_ body: (inout Attributes) -> Result) -> Result {
+        withBytes { bytes in
+            var attributes = Attributes(rest: bytes)
+            return body(&attributes)
         }
     }
 

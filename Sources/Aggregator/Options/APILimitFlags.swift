@@ -30,6 +30,10 @@ struct APILimitFlags: Sendable {
             "api-max-streams", "COUNT", default: "64",
             "Large answers (scrapes, lists, exports) that are sent at once. Above: 503."),
         Flag(
+            "api-max-response-bytes", "BYTES", default: "1Gi",
+            "An answer before it is compressed, 64Ki to 1Ti. Above: 400; what is streamed is cut off, "
+                + "because its length is not known before."),
+        Flag(
             "api-max-points", "COUNT", default: "1000000",
             "Points that a question of the historical API, or about a list of pods, may read. "
                 + "Above: 400."),
@@ -72,6 +76,9 @@ struct APILimitFlags: Sendable {
             line.integer("api-max-requests-per-client", in: 1...100_000) ?? limits.requestCountMax
         limits.streamCountMax =
             line.integer("api-max-streams", in: 1...100_000) ?? limits.streamCountMax
+        limits.responseByteCountMax =
+            line.bytes("api-max-response-bytes", in: 65_536...1 << 40)
+            ?? limits.responseByteCountMax
         limits.pointCountMax =
             line.integer("api-max-points", in: 1...1_000_000_000) ?? limits.pointCountMax
         if let count = line.integer("push-requests-per-second", in: 1...1_000_000) {

@@ -172,4 +172,39 @@ import Wire
         // More than one piece of text, or the test says little.
         #expect(largest > 100)
     }
+
+    @Test func readingsAreKeptAsLongAsSomebodyAsks() throws {
+        let world = try World(nodes: 3)
+        for _ in 0..<30 { try world.addPod() }
+        var step: Int64 = 0
+        func steps(_ count: Int) throws {
+            for _ in 0..<count {
+                step += 1
+                try world.step(Self.start + step * Self.resolution, silent: nil)
+            }
+        }
+        func watched() -> Int {
+            world.cluster.nodes.count { $0.read { $0.live?.usageWatch != nil } }
+        }
+        func isRight() -> Bool {
+            let expected = ResourceItemWriter(now: 0).list(
+                expected(world, nil) { _ in true }, kind: "PodMetricsList")
+            let readings = PodReadings(world.index, namespace: nil, where: nil)
+            return text(readings, now: 0) == String(decoding: expected, as: UTF8.self)
+        }
+        try steps(2)
+        #expect(watched() == 0)
+        #expect(isRight() && watched() == 3)
+        try steps(60)
+        #expect(watched() == 3 && isRight())
+        try steps(60)
+        #expect(watched() == 3 && isRight())
+        try steps(100)
+        #expect(watched() == 0)
+        #expect(isRight() && watched() == 3)
+        // Other subjects: what was kept is of no use.
+        try world.addPod()
+        try steps(1)
+        #expect(watched() == 2 && isRight())
+    }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import TestSupport
 import Testing
 import Wire
@@ -91,6 +92,52 @@ import WireTLS
         // Two tokens in one request could be seen differently by two readers.
         let two = try guarded.curl("/metrics", "-H", token, "-H", "Authorization: Bearer other")
         #expect(two.status == 401)
+    }
+
+    @Test func eachUserHasAShareOfItsOwnBehindOneAddress() throws {
+        apiserver.rules.withLock { rules in
+            rules.users = [
+                "t-alice": #"{"username":"alice"}"#, "t-bob": #"{"username":"bob"}"#,
+            ]
+            rules.grants = [[#""user":"alice""#], [#""user":"bob""#]]
+        }
+        let admission = RequestAdmission(clientCountMax: 1, streamCountMax: 4)
+        let (entered, gate) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        let route: AccessControl.Route = { request in
+            let isHeld = request.rawPath == "/hold"
+            return admission.admit(
+                request,
+                .onWorker { _ in
+                    if isHeld {
+                        entered.signal()
+                        gate.wait()
+                    }
+                    return .text(.ok, "done")
+                })
+        }
+        nonisolated(unsafe) let guarded = try GuardedServer(certificates, route: route) {
+            access, _ in access.apiserver = try apiserver.access
+        }
+        @Sendable func ask(_ path: String, _ token: String) -> (status: Int, body: String) {
+            do {
+                return try guarded.curl(path, "-i", "-H", "Authorization: Bearer \(token)")
+            } catch { return (0, "\(error)") }
+        }
+        let held = Mutex(0)
+        Thread.detachNewThread {
+            let status = ask("/hold", "t-alice").status
+            held.withLock { $0 = status }
+        }
+        #expect(entered.wait(timeout: .now() + 60) == .success)
+        let refused = ask("/x", "t-alice")
+        #expect(refused.status == 429 && refused.body.contains("Retry-After: 1"))
+        #expect(
+            refused.body.contains("requests of this user")
+                && refused.body.contains("--api-max-requests-per-client"))
+        #expect(ask("/x", "t-bob").status == 200)
+        gate.signal()
+        #expect(eventually { held.withLock { $0 } == 200 })
+        #expect(eventually { ask("/x", "t-alice").status == 200 })
     }
 
     @Test func whoMayHaveAllOfTheModelIsAskedOnce() throws {

@@ -91,6 +91,7 @@ final class GuardedServer {
     init(
         _ certificates: TestCertificates,
         headTimeout: Duration = .seconds(10),
+        route: @escaping AccessControl.Route = { .now(.text(.ok, "you asked \($0.rawPath)")) },
         _ configure: (inout AccessConfiguration, TestCertificates) throws -> Void
     ) throws {
         self.certificates = certificates
@@ -105,9 +106,6 @@ final class GuardedServer {
         http.tls = try TLSFiles(
             TLSFiles.Paths(certificate: path("server.pem"), key: path("server.key")),
             role: .askingServer)
-        let route: AccessControl.Route = { request in
-            .now(.text(.ok, "you asked \(request.rawPath)"))
-        }
         server = try HTTPServer(
             listeningOn: .loopback(port: 0), remedy: "--port", configuration: http
         ) { access.answer($0, route) }

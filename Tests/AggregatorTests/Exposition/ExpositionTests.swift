@@ -283,4 +283,62 @@ import Wire
         #expect(text.first("resource_scrape_error", "node", "n\"1")?.value == "1")
         #expect(text.first("resource_scrape_error", "node", "other")?.value == "0")
     }
+
+    // MARK: What applications pushed
+
+    private func scrape(_ golden: GoldenCluster, _ path: String, _ fields: String = "") throws
+        -> String
+    { String(decoding: try golden.answer(path, fields).body, as: UTF8.self) }
+
+    @Test func pushedMetricsAreOnAPageOfTheirOwnAndFederated() throws {
+        guard let golden = try GoldenCluster(steps: 4, framesOnly: true) else { return }
+        let text = """
+            # TYPE jobs_total counter
+            jobs_total{namespace="shop",pod="web-0",kind="a\\"b"} 3
+            jobs_total{namespace="shop",pod="web-1"} 4.5
+            # TYPE queue gauge
+            queue{namespace="shop",pod="web-0",container="app"} 7
+            queue 9
+            container_cpu_usage_seconds_total{namespace="shop",pod="web-0"} 1
+
+            """
+        let pushed = try golden.answer(
+            "/api/v1/push/prometheus", "", method: "POST", sending: text)
+        #expect(pushed.response.status == .ok, "\(String(decoding: pushed.body, as: UTF8.self))")
+        let page = try ScrapedText(golden.answer("/metrics/custom").body)
+        let all = page.samples.map { sample in
+            let labels = ["namespace", "pod", "container", "kind"].map { sample.labels[$0] ?? "-" }
+            return "\(sample.name) \(labels.joined(separator: " ")) \(sample.value)"
+        }
+        #expect(
+            all == [
+                "container_cpu_usage_seconds_total shop web-0 - - 1",
+                "jobs_total shop web-0 - a\"b 3", "jobs_total shop web-1 - - 4.5",
+                "queue - - - - 9", "queue shop web-0 app - 7",
+            ])
+        // The cycle is not over yet, and no sample is of the future.
+        #expect(page.samples.allSatisfy { $0.time == "1767225788000" }, "\(page.samples)")
+        #expect(try scrape(golden, "/metrics/custom").contains("# TYPE jobs_total counter\n"))
+        let chosen = try ScrapedText(
+            golden.answer("/metrics/custom?match[]=queue%7Bpod%3D~%22web-.*%22%7D").body)
+        #expect(chosen.samples.map(\.value) == ["7"])
+        // Not in the place of a container's own figure.
+        let federated = try ScrapedText(
+            golden.answer(
+                "/federate?match[]=jobs_total&match[]=container_cpu_usage_seconds_total"
+            ).body)
+        #expect(federated.samples.filter { $0.name == "jobs_total" }.count == 2)
+        let borrowed = federated.samples.filter { $0.name.hasPrefix("container_") }
+        #expect(borrowed.count > 5 && borrowed.allSatisfy { $0.labels["namespace"] != "shop" })
+        let open = try scrape(
+            golden, "/metrics/custom?match[]=jobs_total",
+            "Accept: application/openmetrics-text\r\n")
+        #expect(
+            open.hasPrefix("# HELP jobs Pushed by applications.\n# TYPE jobs counter\n"),
+            "\(open)")
+        #expect(open.hasSuffix("# EOF\n"))
+        // Nobody pushed for two minutes.
+        golden.clock.advance(nanoseconds: 181_000_000_000)
+        #expect(try scrape(golden, "/metrics/custom").isEmpty)
+    }
 }

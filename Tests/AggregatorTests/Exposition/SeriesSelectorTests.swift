@@ -107,16 +107,18 @@ import Testing
         #expect(total > (path == "/metrics/cadvisor" ? 200 : 10))
     }
 
-    @Test func federationHasBothPagesSeries() throws {
+    @Test func federationHasAllPagesSeries() throws {
         guard let golden = try GoldenCluster(steps: 4) else { return }
         let cadvisor = try ScrapedText(try golden.answer("/metrics/cadvisor").body).samples
         let resource = try ScrapedText(try golden.answer("/metrics/resource").body).samples
+        let custom = try ScrapedText(try golden.answer("/metrics/custom").body).samples
         let names = Set(cadvisor.map(\.name))
         let all = Self.target("/federate", [[("__name__", "=~", ".+")]])
         let accept = "Accept: application/openmetrics-text;version=1.0.0,*/*;q=0.1\r\n"
         let plain = try ScrapedText(try golden.answer(all).body).samples
-        #expect(plain == cadvisor + resource.filter { !names.contains($0.name) })
-        #expect(plain.count > cadvisor.count)
+        let isWhole = plain == cadvisor + resource.filter { !names.contains($0.name) } + custom
+        #expect(isWhole && !custom.isEmpty)
+        #expect(plain.count > cadvisor.count + custom.count)
         let open = try ScrapedText(try golden.answer(all, accept).body, openMetrics: true)
         #expect(open.samples.count == plain.count)
         let nothing = try golden.answer("/federate?match[]=nothing", accept)

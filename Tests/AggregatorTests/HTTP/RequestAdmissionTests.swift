@@ -70,6 +70,48 @@ import Wire
         withExtendedLifetime(second) {}
     }
 
+    @Test func anAnswerThatIsTooLargeIsRefusedOrCutOff() throws {
+        let limit = 500_000
+        let admission = RequestAdmission(
+            clientCountMax: 9, streamCountMax: 9, byteCountMax: limit)
+        let server = try HTTPServer(listeningOn: .loopback(port: 0), remedy: "--port") { request in
+            let size = Int(request.queryValue("size") ?? "") ?? 0
+            let producer = CountingProducer(byteCount: size)
+            let response: HTTPResponse =
+                switch request.queryValue("form") {
+                case "whole": .json([UInt8](repeating: 0x61, count: size))
+                case "quick": HTTPResponse(.ok, body: .stream(producer))
+                default: HTTPResponse(.ok, body: .slowStream(producer))
+                }
+            return request.queryValue("worker") == nil
+                ? admission.admit(request, .now(response))
+                : admission.admit(request, .onWorker { _ in response })
+        }
+        defer { server.shutdown(grace: .seconds(1)) }
+        for suffix in ["", "&worker"] {
+            for form in ["quick", "slow", "whole"] {
+                let whole = try TestClient(server.address).get(
+                    "/?form=\(form)&size=\(limit)\(suffix)")
+                #expect(whole.status == 200 && whole.body.count == limit)
+            }
+            let refused = try TestClient(server.address).get(
+                "/?form=whole&size=\(limit + 1)\(suffix)")
+            #expect(refused.status == 400)
+            #expect(
+                String(decoding: refused.body, as: UTF8.self).contains("--api-max-response-bytes"))
+            for form in ["quick", "slow"] {
+                let before = server.counters.snapshot.failedAnswers
+                // The end of the chunks is missing: no client takes that for a whole answer.
+                let client = try TestClient(server.address)
+                #expect(throws: (any Error).self) {
+                    try client.get("/?form=\(form)&size=\(limit + 1)\(suffix)")
+                }
+                #expect(eventually { server.counters.snapshot.failedAnswers == before + 1 })
+            }
+        }
+        #expect(try TestClient(server.address).get("/?size=5").status == 200)
+    }
+
     @Test func overHTTPARefusedClientIsToldAndServedLater() throws {
         let admission = RequestAdmission(clientCountMax: 1, streamCountMax: 1)
         let server = try HTTPServer(listeningOn: .loopback(port: 0), remedy: "--port") { request in
@@ -126,6 +168,7 @@ private func eventually(_ condition: () throws -> Bool) throws -> Bool {
         let limits = APILimits()
         #expect(flags.limits.requestCountMax == limits.requestCountMax)
         #expect(flags.limits.streamCountMax == limits.streamCountMax)
+        #expect(flags.limits.responseByteCountMax == limits.responseByteCountMax)
         #expect(flags.limits.pointCountMax == limits.pointCountMax)
         #expect(flags.limits.push.requestsPerSecond == limits.push.requestsPerSecond)
         #expect(flags.limits.push.samplesPerSecond == limits.push.samplesPerSecond)
@@ -139,7 +182,7 @@ private func eventually(_ condition: () throws -> Bool) throws -> Bool {
             "--api-max-connections=4", "--api-request-timeout=5s",
             "--api-max-requests-per-client=6", "--api-max-streams=7", "--api-max-points=8",
             "--push-requests-per-second=9", "--push-samples-per-second=10",
-            "--push-max-series=11", "--push-max-series-per-pod=12",
+            "--push-max-series=11", "--push-max-series-per-pod=12", "--api-max-response-bytes=1Mi",
         ])
         #expect(problems.isEmpty)
         let server = flags.server
@@ -147,7 +190,7 @@ private func eventually(_ condition: () throws -> Bool) throws -> Bool {
         #expect(server.limits.headByteCountMax == 2_048 && server.limits.bodyByteCountMax == 3_072)
         #expect(server.connectionCountMax == 4 && server.handlerTimeout == .seconds(5))
         #expect(flags.limits.requestCountMax == 6 && flags.limits.streamCountMax == 7)
-        #expect(flags.limits.pointCountMax == 8)
+        #expect(flags.limits.pointCountMax == 8 && flags.limits.responseByteCountMax == 1 << 20)
         #expect(flags.limits.push.requestsPerSecond == 9)
         #expect(flags.limits.push.samplesPerSecond == 10)
         #expect(flags.limits.series.seriesCount == 11)

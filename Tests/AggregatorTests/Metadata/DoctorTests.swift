@@ -110,4 +110,51 @@ import Testing
         #expect(lines.contains { $0.hasPrefix("ok    resolve 127.0.0.1") }, "\(lines)")
         #expect(lines.contains { $0.hasPrefix("FAIL  connect to 127.0.0.1:\(port)") }, "\(lines)")
     }
+
+    /// Answers of a store; what was asked is kept.
+    private func examineHistory(
+        _ kind: String, _ answer: String, status: Int = 200
+    ) throws -> (code: Int32, line: String, requests: [String]) {
+        let head = "HTTP/1.1 \(status) X\r\nContent-Length: \(answer.utf8.count)\r\n\r\n"
+        let store = try ScriptedServer { _, _ in [.send(Array((head + answer).utf8))] }
+        defer { store.stop() }
+        var lines: [String] = []
+        let code = Doctor.run(
+            ["--historical-source=\(kind):http://127.0.0.1:\(store.port)"],
+            output: { lines.append($0) })
+        let line = lines.first { $0.contains("--historical-source") } ?? "\(lines)"
+        return (code, line, store.requests)
+    }
+
+    @Test func theStoreOfHistoryIsAskedForItsNodes() throws {
+        let prometheus = try examineHistory(
+            "prometheus", #"{"status":"success","data":["n1","n2"]}"#)
+        #expect(prometheus.code == 0)
+        #expect(
+            prometheus.line == "ok    --historical-source: answers, and has history of 2 nodes")
+        #expect(prometheus.requests.count == 1)
+        let empty = try examineHistory("prometheus", #"{"status":"success","data":[]}"#)
+        #expect(empty.code == 0 && empty.line.hasPrefix("warn  --historical-source: answers, but"))
+        let influx = try examineHistory(
+            "influxdb",
+            #"{"results":[{"statement_id":0,"series":[{"name":"uptime","columns":["key","value"],"#
+                + #""values":[["nodename","n1"]]}]}]}"#)
+        #expect(influx.code == 0, "\(influx)")
+        #expect(influx.line == "ok    --historical-source: answers, and has history of 1 node")
+        let refused = try examineHistory(
+            "influxdb", #"{"error":"authorization failed"}"#, status: 401)
+        #expect(refused.code == 1)
+        #expect(refused.line.hasPrefix("FAIL  --historical-source: cannot read the history: "))
+        #expect(refused.line.contains("authorization failed"), "\(refused.line)")
+        // A port that nothing listens on any more.
+        let gone = try ScriptedServer { _, _ in [] }
+        let port = gone.port
+        gone.stop()
+        var lines: [String] = []
+        let code = Doctor.run(
+            ["--historical-source=prometheus:http://127.0.0.1:\(port)"],
+            output: { lines.append($0) })
+        #expect(code == 1)
+        #expect(lines.contains { $0.hasPrefix("FAIL  --historical-source: ") }, "\(lines)")
+    }
 }

@@ -57,24 +57,26 @@ enum HistoricalFailure: Error, Equatable {
 
     var response: HTTPResponse {
         switch self {
+        case .nothing: return .text(.notFound, words)
+        case .tooMuch, .tooLong: return .text(.badRequest, words)
+        case .broken:
+            Diagnostics.error(words)
+            return .text(.internalServerError, words)
+        }
+    }
+
+    /// For who asked.
+    var words: String {
+        switch self {
         case .nothing(let metric, let entity):
-            return .text(
-                .notFound,
-                "No results for metric \"\(metric)\" describing \"\(entity.historicalKey)\"")
+            "No results for metric \"\(metric)\" describing \"\(entity.historicalKey)\""
         case .tooMuch(let count, let limit):
-            return .text(
-                .badRequest,
-                "this question reads \(count) points or more, and \(limit) are allowed "
-                    + "(--api-max-points): ask for less time, fewer pods or one metric after another"
-            )
+            "this question reads \(count) points or more, and \(limit) are allowed "
+                + "(--api-max-points): ask for less time, fewer pods or one metric after another"
         case .tooLong(let byteCount, let limit):
-            return .text(
-                .badRequest,
-                "this question reads \(byteCount) bytes of the log, and \(limit) are allowed: ask "
-                    + "for less time")
-        case .broken(let reason):
-            Diagnostics.error("cannot read the history: \(reason)")
-            return .text(.internalServerError, "cannot read the history: \(reason)")
+            "this question reads \(byteCount) bytes of the log, and \(limit) are allowed: ask "
+                + "for less time"
+        case .broken(let reason): "cannot read the history: \(reason)"
         }
     }
 }

@@ -1,99 +1,122 @@
+import CLinux
 import Wire
 
 /// A `PodMetricsList` as JSON, some pods at a time: the text of 150,000 is never in memory as a whole.
 final class PodListProducer: HTTPBodyProducer, @unchecked Sendable {
     // One thread at a time, as the protocol says.
     private let readings: PodReadings
-    private var next = 0
-    private var isFirst = true
-    private var isOver = false
-    private var creation = TimeText()
-    private var timestamp = TimeText()
-    private let now: Int64
+    private var writer: PodListWriter
 
     private static let pieceBytes = 131_072
+    /// Room for the list's begin and end.
+    private static let frameBytes = 256
 
     /// - Parameter now: `creationTimestamp` of every object, milliseconds since the epoch.
     init(_ readings: PodReadings, now: Int64) {
         self.readings = readings
-        self.now = now
+        writer = PodListWriter(now: now)
     }
 
     func produce(into piece: inout [UInt8]) -> Bool {
-        guard !isOver else { return false }
-        let made = [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
-            var cursor = ByteCursor(UnsafeMutableRawBufferPointer(buffer))
-            write(to: &cursor)
-            count = cursor.count
+        // One look at what the runtime guards, not one for each byte.
+        var writer = self.writer
+        defer { self.writer = writer }
+        let made = readings.order.texts.withTexts { text in
+            let room = Self.pieceBytes + writer.bytesMaxOfNext(readings, text) + Self.frameBytes
+            return [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
+                var cursor = ByteCursor(UnsafeMutableRawBufferPointer(buffer))
+                writer.write(readings, text, keeping: Self.frameBytes, to: &cursor)
+                count = cursor.count
+            }
         }
         if piece.isEmpty { piece = made } else { piece += made }
-        return !isOver
+        return !writer.isOver
+    }
+}
+
+/// How far a list is written.
+private struct PodListWriter {
+    private(set) var isOver = false
+    private var next = 0
+    private var isFirst = true
+    private let creation: [UInt8]
+    private var times = RecentTimes()
+
+    /// Pods whose readings are fetched from memory ahead of their turn.
+    private static let lookahead = 8
+
+    init(now: Int64) {
+        var text: [UInt8] = []
+        RFC3339.append(milliseconds: now, to: &text)
+        creation = text
     }
 
-    /// Enough for a piece: at least the next pod fits.
-    private var room: Int {
-        var largest = 0
-        if next < readings.pods.count { largest = bytesMax(of: next) }
-        return Self.pieceBytes + largest + 256
+    func bytesMaxOfNext(_ readings: PodReadings, _ text: (PodTexts.Position) -> PodText) -> Int {
+        next < readings.count ? Self.bytesMax(text(readings.entry(next).text)) : 0
     }
 
-    private func write(to cursor: inout ByteCursor) {
+    /// At least what the pod's text takes: of a container two numbers of at most 21 bytes with
+    /// suffixes, and what is between them.
+    private static func bytesMax(_ text: PodText) -> Int {
+        text.byteCount + 160 + 80 * text.containerCount
+    }
+
+    /// Writes as many pods as fit.
+    ///
+    /// - Parameter kept: bytes that stay free for the list's end.
+    mutating func write(
+        _ readings: PodReadings, _ text: (PodTexts.Position) -> PodText, keeping kept: Int,
+        to cursor: inout ByteCursor
+    ) {
         if next == 0 {
-            cursor.append(
-                literal: #"{"kind":"PodMetricsList","apiVersion":"metrics.k8s.io/v1beta1","#)
-            cursor.append(literal: #""metadata":{},"items":["#)
+            cursor.append(literal: #"{"kind":"PodMetricsList","apiVersion":""#)
+            cursor.append(ResourceItemWriter.version)
+            cursor.append(literal: #"","metadata":{},"items":["#)
         }
-        while next < readings.pods.count {
-            // The list's end has its place in the 256 bytes of `room`.
-            guard cursor.count + bytesMax(of: next) <= cursor.capacity - 256 else { return }
-            writePod(next, to: &cursor)
+        let count = readings.count
+        while next < count {
+            let entry = readings.entry(next)
+            let text = text(entry.text)
+            guard cursor.count + Self.bytesMax(text) <= cursor.capacity - kept else { return }
+            if next + Self.lookahead < count {
+                hw_prefetch(readings.readings(of: readings.entry(next + Self.lookahead)))
+            }
+            if let usages = readings.readings(of: entry) { write(text, usages, to: &cursor) }
             next += 1
         }
         cursor.append(literal: "]}\n")
         isOver = true
     }
 
-    private func node(_ pod: PodReadings.Pod) -> NodePods {
-        guard let node = readings.nodes[Int(pod.entry.node)] else {
-            preconditionFailure("readings keep the nodes of their pods")
+    /// Nothing for a pod of which nothing was read.
+    private mutating func write(
+        _ text: PodText, _ usages: UnsafePointer<UsageReading>, to cursor: inout ByteCursor
+    ) {
+        // Earliest time, longest window.
+        var time = Int64.max
+        var window: Int64 = 0
+        for index in 0..<text.containerCount where usages[index].isThere {
+            time = min(time, usages[index].time)
+            window = max(window, usages[index].window)
         }
-        return node
-    }
-
-    /// At least what the pod's text takes.
-    private func bytesMax(of index: Int) -> Int {
-        let pod = readings.pods[index]
-        let node = node(pod)
-        let texts = node.pods[Int(pod.entry.pod)]
-        var sum = texts.head.count + texts.labels.count + 160
-        for container in texts.containers {
-            // Two numbers of at most 21 bytes with suffixes, and what is between them.
-            sum += node.containers[Int(container)].head.count + 80
-        }
-        return sum
-    }
-
-    private func writePod(_ index: Int, to cursor: inout ByteCursor) {
-        let pod = readings.pods[index]
-        let node = node(pod)
-        let texts = node.pods[Int(pod.entry.pod)]
-        guard let total = readings.total(of: index, texts.containers.count) else { return }
+        guard window > 0 else { return }
         if !isFirst { cursor.append(UInt8(ascii: ",")) }
         isFirst = false
-        cursor.append(node.text(texts.head))
-        cursor.append(creation.text(now))
-        cursor.append(node.text(texts.labels))
+        cursor.append(text.head)
+        cursor.append(creation)
+        cursor.append(text.labels)
         // Kubernetes times are whole seconds.
-        cursor.append(timestamp.text(total.time / 1_000 * 1_000))
+        cursor.append(times.text(ofSecond: time / 1_000))
         cursor.append(literal: #"","window":""#)
-        UsageText.append(milliseconds: total.window, to: &cursor)
+        UsageText.append(milliseconds: window, to: &cursor)
         cursor.append(literal: #"","containers":["#)
         var isFirstContainer = true
-        for (offset, container) in texts.containers.enumerated() {
-            guard let usage = readings.usages[pod.start + offset] else { continue }
+        text.forEachContainer { index, head in
+            let usage = usages[index]
+            guard usage.isThere else { return }
             if !isFirstContainer { cursor.append(UInt8(ascii: ",")) }
             isFirstContainer = false
-            cursor.append(node.text(node.containers[Int(container)].head))
+            cursor.append(head)
             UsageText.append(nanocores: usage.cpuNanocores, to: &cursor)
             cursor.append(literal: #"","memory":""#)
             UsageText.append(bytes: usage.memoryBytes, to: &cursor)
@@ -103,17 +126,18 @@ final class PodListProducer: HTTPBodyProducer, @unchecked Sendable {
     }
 }
 
-/// The text of the time that was asked for last: the pods of a list have few different ones.
-private struct TimeText {
-    private var milliseconds = Int64.min
-    private var bytes: [UInt8] = []
+/// Texts of the seconds that were asked for last: the pods of a list have few different ones.
+private struct RecentTimes {
+    private var seconds = InlineArray<16, Int64>(repeating: .min)
+    private var texts = InlineArray<16, [UInt8]>(repeating: [])
 
-    mutating func text(_ time: Int64) -> [UInt8] {
-        if time != milliseconds {
-            bytes.removeAll(keepingCapacity: true)
-            RFC3339.append(milliseconds: time, to: &bytes)
-            milliseconds = time
+    mutating func text(ofSecond second: Int64) -> [UInt8] {
+        let place = Int(truncatingIfNeeded: second & 15)
+        if seconds[place] != second {
+            seconds[place] = second
+            texts[place] = []
+            RFC3339.append(milliseconds: second * 1_000, to: &texts[place])
         }
-        return bytes
+        return texts[place]
     }
 }

@@ -3,16 +3,17 @@ import Wire
 /// What the containers of chosen pods use now, in the order of namespace and name: read node by node,
 /// each lock held once.
 struct PodReadings: Sendable {
-    struct Pod {
-        let entry: PodOrder.Entry
-        /// Index into `usages` of its first container.
-        let start: Int
-    }
+    let order: PodOrder.Snapshot
+    private let chosen: Chosen
+    /// By node: index into the table of its first container.
+    private var starts: [Int32]
+    private let table: UsageTable
 
-    let nodes: [NodePods?]
-    private(set) var pods: [Pod] = []
-    /// By container, in the order of `NodePods.containers`; `nil` for one that has no rate yet.
-    private(set) var usages: [ResourceUsage?]
+    private enum Chosen: Sendable {
+        case all(Range<Int>)
+        /// Indices of entries.
+        case some([UInt32])
+    }
 
     /// - Parameters:
     ///   - namespace: `nil` for all.
@@ -21,96 +22,144 @@ struct PodReadings: Sendable {
         _ index: ClusterIndex, namespace: String?, where isWanted: ((JoinedPod) -> Bool)?
     ) {
         let order = index.podOrder()
-        nodes = order.nodes
-        // By node, a list of its chosen pods through `next`.
-        var first = [Int32](repeating: -1, count: nodes.count)
-        var next: [Int32] = []
-        var count = 0
+        self.order = order
         let range = order.range(of: namespace)
-        pods.reserveCapacity(range.count)
-        next.reserveCapacity(range.count)
-        for entry in order.entries[range] {
-            guard let node = nodes[Int(entry.node)] else { continue }
-            let pod = node.pods[Int(entry.pod)]
-            guard pod.isNamed, !pod.containers.isEmpty else { continue }
-            if let isWanted, !isWanted(node.joined.pods[Int(entry.pod)]) { continue }
+        starts = [Int32](repeating: -1, count: order.nodes.count)
+        guard namespace != nil || isWanted != nil else {
+            chosen = .all(range)
+            table = UsageTable(count: Self.place(order.nodes, in: &starts) { _ in true })
+            for (number, node) in order.nodes.enumerated() {
+                guard let node, !node.containers.isEmpty else { continue }
+                Self.read(node, index, into: table.readings, at: Int(starts[number]), pods: nil)
+            }
+            return
+        }
+        // By node, a list of its chosen pods through `next`.
+        var first = [Int32](repeating: -1, count: order.nodes.count)
+        var next: [Int32] = []
+        var found: [UInt32] = []
+        for place in range {
+            let entry = order.entries[place]
+            if let isWanted {
+                guard let node = order.nodes[Int(entry.node)],
+                    isWanted(node.joined.pods[Int(entry.pod)])
+                else { continue }
+            }
             next.append(first[Int(entry.node)])
-            first[Int(entry.node)] = Int32(pods.count)
-            pods.append(Pod(entry: entry, start: count))
-            count += pod.containers.count
+            first[Int(entry.node)] = Int32(found.count)
+            found.append(UInt32(place))
         }
-        usages = [ResourceUsage?](repeating: nil, count: count)
-        usages.withUnsafeMutableBufferPointer { usages in
-            for (place, node) in nodes.enumerated() where first[place] >= 0 {
-                guard let node else { continue }
-                Self.read(node, index) { read in
-                    var chosen = Int(first[place])
-                    while chosen >= 0 {
-                        read(Int(pods[chosen].entry.pod), &usages, pods[chosen].start)
-                        chosen = Int(next[chosen])
-                    }
-                }
+        table = UsageTable(count: Self.place(order.nodes, in: &starts) { first[$0] >= 0 })
+        for (number, node) in order.nodes.enumerated() where first[number] >= 0 {
+            guard let node else { continue }
+            var pods: [Int] = []
+            var place = Int(first[number])
+            while place >= 0 {
+                pods.append(Int(order.entries[Int(found[place])].pod))
+                place = Int(next[place])
             }
+            Self.read(node, index, into: table.readings, at: Int(starts[number]), pods: pods)
         }
+        chosen = .some(found)
     }
 
-    private typealias Reader = (
-        _ pod: Int, _ usages: inout UnsafeMutableBufferPointer<ResourceUsage?>, _ start: Int
-    ) -> Void
+    /// Gives wanted nodes their places in a table; returns how many readings it has.
+    private static func place(
+        _ nodes: [NodePods?], in starts: inout [Int32], where isWanted: (Int) -> Bool
+    ) -> Int {
+        var count = 0
+        for (number, node) in nodes.enumerated() where isWanted(number) {
+            guard let node else { continue }
+            starts[number] = Int32(count)
+            count += node.containers.count
+        }
+        return count
+    }
 
-    /// Hands a function that reads a pod of the node to the body, under the node's lock.
+    /// Reads a node under its lock.
+    ///
+    /// - Parameter pods: which of its pods; `nil` for all.
     private static func read(
-        _ node: NodePods, _ index: ClusterIndex, _ body: (Reader) -> Void
+        _ node: NodePods, _ index: ClusterIndex,
+        into readings: UnsafeMutableBufferPointer<UsageReading>, at start: Int, pods: [Int]?
     ) {
+        guard let base = readings.baseAddress else { return }
+        let target = base + start
         _ = index.read(node.joined) { joined, rows in
-            if joined === node.joined {
-                return body { pod, usages, start in
-                    var place = start
-                    let range = node.pods[pod].containers
-                    for container in Int(range.lowerBound)..<Int(range.upperBound) {
-                        usages[place] = rows.usage(node.containers[container])
-                        place += 1
-                    }
-                }
+            guard joined === node.joined else {
+                return readAgain(joined, rows, node, into: target, pods ?? Array(node.pods.indices))
             }
-            // The node's subjects changed since it was put in order: by UID and name instead.
-            var again: [String: JoinedPod] = [:]
-            for pod in joined.pods { again[pod.uid] = pod }
-            body { pod, usages, start in
-                let pod = node.joined.pods[pod]
-                guard let now = again[pod.uid] else { return }
-                var place = start
-                for container in pod.containers where NodePods.isListed(container) {
-                    let same = now.containers.first { $0.name == container.name }
-                    usages[place] = same?.subject?.usage(in: rows)
-                    place += 1
-                }
+            guard let pods else {
+                return rows.read(node.containers, of: node, node.containers.indices, into: target)
+            }
+            for pod in pods {
+                let range = node.pods[pod].containers
+                rows.read(
+                    node.containers, of: node, Int(range.lowerBound)..<Int(range.upperBound),
+                    into: target)
             }
         }
     }
 
-    /// Of the pod at an index of `pods`: what was read, earliest time, longest window; `nil` where
-    /// nothing was.
-    func total(of index: Int, _ containerCount: Int) -> ResourceUsage? {
-        let start = pods[index].start
-        var total: ResourceUsage?
-        for place in start..<start + containerCount {
-            guard let usage = usages[place] else { continue }
-            if total == nil { total = usage } else { total?.add(usage) }
+    /// The node's subjects changed since it was put in order: by UID and name instead.
+    private static func readAgain(
+        _ joined: JoinedNode, _ rows: LiveRows, _ node: NodePods,
+        into target: UnsafeMutablePointer<UsageReading>, _ pods: [Int]
+    ) {
+        var again: [String: JoinedPod] = [:]
+        for pod in joined.pods { again[pod.uid] = pod }
+        for number in pods {
+            let pod = node.joined.pods[number]
+            guard let now = again[pod.uid] else { continue }
+            let first = Int(node.pods[number].containers.lowerBound)
+            for (offset, container) in pod.listedContainers.enumerated() {
+                let same = now.containers.first { $0.name == container.name }
+                guard let usage = same?.subject?.usage(in: rows) else { continue }
+                target[first + offset] = UsageReading(
+                    cpuNanocores: usage.cpuNanocores, memoryBytes: usage.memoryBytes,
+                    time: usage.time, window: usage.window)
+            }
         }
-        return total
+    }
+
+    // MARK: What was read
+
+    /// How many pods were chosen; some may turn out to have no readings.
+    var count: Int {
+        switch chosen {
+        case .all(let range): range.count
+        case .some(let places): places.count
+        }
+    }
+
+    /// The pod at an index below `count`.
+    @inline(__always)
+    func entry(_ index: Int) -> PodOrder.Entry {
+        switch chosen {
+        case .all(let range): order.entries[range.lowerBound + index]
+        case .some(let places): order.entries[Int(places[index])]
+        }
+    }
+
+    /// The readings of a pod's containers, from its first on. Valid as long as these readings.
+    @inline(__always)
+    func readings(of entry: PodOrder.Entry) -> UnsafePointer<UsageReading>? {
+        table.readings.baseAddress.map {
+            UnsafePointer($0 + Int(starts[Int(entry.node)]) + Int(entry.firstContainer))
+        }
     }
 
     /// As objects, for forms other than JSON lists.
     var items: [ResourceItem] {
-        pods.compactMap { pod in
-            guard let node = nodes[Int(pod.entry.node)] else { return nil }
-            let joined = node.joined.pods[Int(pod.entry.pod)]
-            let listed = joined.containers.filter(NodePods.isListed)
+        (0..<count).compactMap { index in
+            let entry = entry(index)
+            guard let node = order.nodes[Int(entry.node)], let readings = readings(of: entry)
+            else { return nil }
+            let joined = node.joined.pods[Int(entry.pod)]
             var containers: [(name: String, usage: ResourceUsage)] = []
-            for (offset, container) in listed.enumerated() {
-                guard let usage = usages[pod.start + offset] else { continue }
-                containers.append((container.name, usage))
+            for (offset, container) in joined.listedContainers.enumerated()
+            where readings[offset].isThere {
+                containers.append((container.name, ResourceUsage(readings[offset])))
             }
             guard !containers.isEmpty else { return nil }
             return ResourceItem(
@@ -120,13 +169,10 @@ struct PodReadings: Sendable {
     }
 }
 
-extension LiveRows {
-    /// `nil` while there is no rate.
-    @inline(__always)
-    fileprivate func usage(_ container: NodePods.Container) -> ResourceUsage? {
-        guard let cpu = cpu(container.slot), let row = row(container.slot) else { return nil }
-        return ResourceUsage(
-            cpuNanocores: cpu.nanocores, memoryBytes: row[Int(container.memoryColumn)],
-            time: cpu.time, window: cpu.window)
+extension ResourceUsage {
+    fileprivate init(_ reading: UsageReading) {
+        self.init(
+            cpuNanocores: reading.cpuNanocores, memoryBytes: reading.memoryBytes,
+            time: reading.time, window: reading.window)
     }
 }

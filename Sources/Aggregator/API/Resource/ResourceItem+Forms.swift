@@ -52,6 +52,13 @@ extension ResourceItemWriter {
         writer.string(UsageText.duration(total?.window ?? 0))
         writer.endArray()
         writer.key("object")
+        writePartial(item, version, into: &writer)
+        writer.endObject()
+    }
+
+    private func writePartial(
+        _ item: ResourceItem, _ version: String, into writer: inout JSONWriter
+    ) {
         writer.beginObject()
         writer.key("kind")
         writer.string("PartialObjectMetadata")
@@ -60,22 +67,11 @@ extension ResourceItemWriter {
         writer.key("metadata")
         writeMetadata(item, into: &writer)
         writer.endObject()
-        writer.endObject()
     }
 
     /// `as=PartialObjectMetadata`, or its list: who there is, without figures.
     func metadata(_ items: [ResourceItem], isList: Bool, version: String) -> [UInt8] {
         var writer = JSONWriter()
-        func write(_ item: ResourceItem) {
-            writer.beginObject()
-            writer.key("kind")
-            writer.string("PartialObjectMetadata")
-            writer.key("apiVersion")
-            writer.string("meta.k8s.io/\(version)")
-            writer.key("metadata")
-            writeMetadata(item, into: &writer)
-            writer.endObject()
-        }
         if isList {
             writer.beginObject()
             writer.key("kind")
@@ -87,11 +83,11 @@ extension ResourceItemWriter {
             writer.endObject()
             writer.key("items")
             writer.beginArray()
-            for item in items { write(item) }
+            for item in items { writePartial(item, version, into: &writer) }
             writer.endArray()
             writer.endObject()
         } else if let item = items.first {
-            write(item)
+            writePartial(item, version, into: &writer)
         }
         writer.bytes.append(UInt8(ascii: "\n"))
         return writer.bytes

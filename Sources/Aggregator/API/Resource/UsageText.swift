@@ -23,13 +23,9 @@ enum UsageText {
     /// Bytes in the largest binary unit that shows them whole: `1117372Ki`, `1Gi`, `0`.
     static func append(bytes value: Int64, to bytes: inout some ByteSink) {
         let suffixes: StaticString = " KMGTPE"
-        var rest = value
-        var suffix = 0
-        while rest != 0, suffix < 6, rest % 1_024 == 0 {
-            rest /= 1_024
-            suffix += 1
-        }
-        append(rest, to: &bytes)
+        // Each ten zero bits at the end are a factor of 1024.
+        let suffix = value == 0 ? 0 : min(6, value.trailingZeroBitCount / 10)
+        append(value >> Int64(10 * suffix), to: &bytes)
         if suffix > 0 {
             bytes.append(suffixes.utf8Start[suffix])
             bytes.append(UInt8(ascii: "i"))

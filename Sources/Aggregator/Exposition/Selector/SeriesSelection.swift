@@ -85,6 +85,16 @@ struct SeriesSelection: Sendable {
             })
     }
 
+    /// Whether any takes a series with these labels, all of them at once.
+    func takes(name: String, _ labels: [String: String], steps: inout Int) -> Bool {
+        selectors.contains { selector in
+            selector.names.allSatisfy { $0.matches(name, steps: &steps) }
+                && (selector.outer + selector.inner).allSatisfy {
+                    $0.matches(labels[$0.label] ?? "", steps: &steps)
+                }
+        }
+    }
+
     private static func value(
         _ label: String, _ labels: [(name: StaticString, value: String)]
     ) -> String { labels.first { $0.name.description == label }?.value ?? "" }
