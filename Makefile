@@ -58,7 +58,7 @@ test-schema: deps ## a running aggregator held to docs/openapi.yaml by schemathe
 test-allocations: deps ## the agent allocates nothing per step (a gate; builds it dynamically)
 	@scripts/test-allocations
 
-test-churn: deps ## 50,000 containers come and go: the agent's memory ends where it began (two minutes, root)
+test-churn: deps ## 50,000 containers come and go: the agent's memory ends where it began (five minutes, root)
 	$(SWIFT) build -c release --product heapwire-agent
 	$(SWIFT) build --product heapwire-aggregator
 	@scripts/test-churn

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 """What the agent costs, beside the least that reading can cost.
 
-    bench.py BIN_DIRECTORY [--seconds=30] [--containers=220] [--scaling]
+    bench.py BIN_DIRECTORY [--seconds=30] [--containers=220] [--scaling | --groups]
 
 Makes pods of two containers with real cgroups, processes and network namespaces (load.c), runs the
 real agent at 1 s against a real aggregator and, in the same seconds, the C floor (floor.c). Needs
 root; makes and removes cgroups below kubepods/. The last line is one JSON object.
+
+--scaling: by number of containers, and beside 2,000 processes that are in no container. --groups: what each
+group of metrics costs, from two agents in the same seconds, one with it and one without.
 """
+import contextlib
 import json
 import os
 import subprocess
@@ -79,53 +83,122 @@ def stop(process):
         process.wait()
 
 
-def measure(bin_directory, tools, containers, seconds, idle_processes=0, with_floor=True):
-    load = subprocess.Popen(
+@contextlib.contextmanager
+def load(tools, containers):
+    """Pods of two containers each."""
+    process = subprocess.Popen(
         [tools["load"], str(containers // 2), ROOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    if load.stdout.readline().strip() != "ready":
+    if process.stdout.readline().strip() != "ready":
         raise SystemExit("bench: the load did not start; root is needed")
-    idle = [subprocess.Popen(["sleep", "3600"]) for _ in range(idle_processes)]
-    memory = MemoryCgroup()
-    aggregator = agent = None
     try:
-        aggregator = subprocess.Popen(
-            [f"{bin_directory}/heapwire-aggregator", "--port=18982", "--ingest-port=18990",
-             "--metric-resolution=1s", "--log-level=error"])
-        time.sleep(0.5)
-        agent = subprocess.Popen(
-            [f"{bin_directory}/heapwire-agent", "--aggregator=127.0.0.1:18990", "--resolution=1s",
-             "--node-name=bench", "--log-level=warning"], preexec_fn=memory.enter)
-        time.sleep(8)
-        floor = None
-        if with_floor:
-            floor = subprocess.Popen([tools["floor"], ROOT, str(seconds)], stdout=subprocess.PIPE, text=True)
-        before, began = cpu_nanoseconds(agent.pid), time.monotonic()
-        time.sleep(seconds)
-        used, elapsed = cpu_nanoseconds(agent.pid) - before, time.monotonic() - began
-        result = {
-            "containers": containers,
-            "cpu_us_per_step": round(used / 1000 / elapsed, 1),
-            "cpu_us_per_container": round(used / 1000 / elapsed / containers, 2),
-            "percent_of_core": round(used / elapsed / 1e7, 3),
-            "rss_kib": status_kib(agent.pid, "VmRSS"),
-            "rss_anon_kib": status_kib(agent.pid, "RssAnon"),
-            "rss_peak_kib": status_kib(agent.pid, "VmHWM"),
-            "kernel_memory_kib": memory.kernel_kib(),
-            "descriptors": len(os.listdir(f"/proc/{agent.pid}/fd")),
-        }
-        if floor:
-            files, microseconds = floor.communicate(timeout=60)[0].split()
-            result["floor_files"] = int(files)
-            result["floor_us_per_step"] = float(microseconds)
-            result["cpu_ratio_to_floor"] = round(result["cpu_us_per_step"] / float(microseconds), 3)
-        return result
+        yield
     finally:
-        for process in [agent, aggregator] + idle:
-            if process:
-                stop(process)
-        load.stdin.close()
-        load.wait()
+        process.stdin.close()
+        process.wait()
+
+
+@contextlib.contextmanager
+def others(count):
+    """Processes that are none of the agent's business, asleep."""
+    processes = [subprocess.Popen(["sleep", "3600"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
+
+
+@contextlib.contextmanager
+def aggregator(bin_directory):
+    process = subprocess.Popen(
+        [f"{bin_directory}/heapwire-aggregator", "--port=18982", "--ingest-port=18990",
+         "--metric-resolution=1s", "--log-level=error"])
+    try:
+        time.sleep(0.5)
+        yield
+    finally:
+        stop(process)
+
+
+@contextlib.contextmanager
+def agent(bin_directory, name, disabled=(), memory=None):
+    process = subprocess.Popen(
+        [f"{bin_directory}/heapwire-agent", "--aggregator=127.0.0.1:18990", "--resolution=1s",
+         f"--node-name={name}", "--log-level=warning"] + ([f"--disable={','.join(disabled)}"] if disabled else []),
+        preexec_fn=memory.enter if memory else None)
+    try:
+        yield process.pid
+    finally:
+        stop(process)
+
+
+def measure(bin_directory, tools, containers, seconds, idle_processes=0):
+    memory = MemoryCgroup()
+    try:
+        with load(tools, containers), others(idle_processes), aggregator(bin_directory), \
+                agent(bin_directory, "bench", memory=memory) as pid:
+            time.sleep(8)
+            floor = subprocess.Popen([tools["floor"], ROOT, str(seconds)], stdout=subprocess.PIPE, text=True)
+            before, began = cpu_nanoseconds(pid), time.monotonic()
+            time.sleep(seconds)
+            used, elapsed = cpu_nanoseconds(pid) - before, time.monotonic() - began
+            files, microseconds = floor.communicate(timeout=60)[0].split()
+            per_step = used / 1000 / elapsed
+            return {
+                "containers": containers,
+                "cpu_us_per_step": round(per_step, 1),
+                "cpu_us_per_container": round(per_step / containers, 2),
+                "percent_of_core": round(used / elapsed / 1e7, 3),
+                "rss_kib": status_kib(pid, "VmRSS"),
+                "rss_anon_kib": status_kib(pid, "RssAnon"),
+                "rss_peak_kib": status_kib(pid, "VmHWM"),
+                "kernel_memory_kib": memory.kernel_kib(),
+                "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
+                "floor_files": int(files),
+                "floor_us_per_step": float(microseconds),
+                "cpu_ratio_to_floor": round(per_step / float(microseconds), 3),
+            }
+    finally:
         memory.remove()
+
+
+# Each is what the first list leaves out beyond the second: a file's group may need another's.
+GROUPS = (
+    ("cpu", ("cpu",), ()), ("memory-stat", ("memory-stat",), ()),
+    ("memory", ("memory", "memory-stat"), ("memory-stat",)), ("psi", ("psi",), ()), ("io", ("io",), ()),
+    ("threads", ("threads", "processes"), ("processes",)), ("processes", ("processes",), ()),
+    ("network", ("network",), ()), ("hugetlb", ("hugetlb",), ()), ("volumes", ("volumes",), ()),
+    ("ephemeral", ("ephemeral",), ()), ("system", ("system",), ()),
+    ("disk, filesystem, sockets, agent", ("disk", "filesystem", "sockets", "agent"), ()),
+)
+
+
+def by_group(bin_directory, tools, containers, seconds):
+    """What a container costs more with a group than without it.
+
+    The two agents run at the same times on the two halves of the seconds' noise; the difference of two runs one
+    after the other would be lost in it. None at all, the agent twice, says how much noise is left.
+    """
+    rows = {}
+    with load(tools, containers), aggregator(bin_directory):
+        for name, without, both in (("(nothing)", (), ()),) + GROUPS:
+            with agent(bin_directory, "with", both) as one, agent(bin_directory, "without", without) as other:
+                time.sleep(8)
+                before = [cpu_nanoseconds(pid) for pid in (one, other)]
+                began = time.monotonic()
+                time.sleep(seconds)
+                elapsed = time.monotonic() - began
+                used = [(cpu_nanoseconds(pid) - start) / 1000 / elapsed
+                        for pid, start in zip((one, other), before)]
+            row = rows[name] = {
+                "us_per_step_with": round(used[0], 1), "us_per_step_without": round(used[1], 1),
+                "us_per_step": round(used[0] - used[1], 1),
+                "us_per_container": round((used[0] - used[1]) / containers, 2)}
+            print(f"{name:34} {used[0]:9.1f} us a step with, {used[1]:9.1f} without: "
+                  f"{row['us_per_step']:8.1f}, {row['us_per_container']:6.2f} a container", flush=True)
+    print(json.dumps({"containers": containers, "groups": rows}))
 
 
 def scale(bin_directory, tools, seconds):
@@ -157,8 +230,9 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         tools = {name: compile_c(name, directory) for name in ("load", "floor")}
         if "--scaling" in sys.argv:
-            scale(sys.argv[1], tools, seconds)
-            return
+            return scale(sys.argv[1], tools, seconds)
+        if "--groups" in sys.argv:
+            return by_group(sys.argv[1], tools, containers, seconds)
         result = measure(sys.argv[1], tools, containers, seconds)
     print(f"{containers} containers in {containers // 2} pods, 1 s steps, {seconds} s")
     for key, value in result.items():

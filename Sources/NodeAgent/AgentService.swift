@@ -203,7 +203,7 @@ final class AgentService {
 
     /// Code that ran only at the start or for a TLS handshake leaves this process's resident memory,
     /// some steps after each connection and once a minute; what is used comes back from the page cache
-    /// with a few dozen minor faults.
+    /// with a few dozen minor faults. So does the heap's free memory, which comings and goings scatter.
     private func trimMemory() {
         let streaming = outbox.deliveries.count(where: \.isStreaming)
         if streaming > streamingCount { stepsToTrim = 3 }
@@ -211,6 +211,7 @@ final class AgentService {
         stepsToTrim -= 1
         guard stepsToTrim <= 0 else { return }
         stepsToTrim = max(3, 60_000 / schedule.resolutionMilliseconds)
+        hw_malloc_trim()
         if hw_release_text() < 0 {
             Diagnostics.debug("cannot trim resident memory: \(hw_errno())")
         }

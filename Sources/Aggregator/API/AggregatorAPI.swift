@@ -67,6 +67,7 @@ struct AggregatorAPI: Sendable {
         ResourceMetricsAPI(index: index, clock: clock).register(in: &router)
         registerPushed(in: &router)
         DiscoveryAPI(index: index, groups: APIGroups(custom: custom)).register(in: &router)
+        MachineAPI(index: index).register(in: &router)
         SinksAPI(sinks: sinks, leader: leader).register(in: &router)
         SelfMetrics(
             cluster: cluster, ingest: ingest, metadata: metadata, clock: clock,

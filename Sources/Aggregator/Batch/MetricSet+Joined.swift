@@ -14,6 +14,9 @@ extension MetricSet {
             let uptime = max(0, scrapeTime &- collectionStartTime)
             values.append(MetricSample(.uptime, .integer(uptime)))
         }
+        if let usage = subject.ephemeralStorage(in: rows) {
+            values.append(MetricSample(.ephemeralStorageUsage, .integer(usage)))
+        }
         addRates(of: subject, rows)
         for child in subject.children {
             if child.subject.kind == .networkInterface { continue }
@@ -69,6 +72,16 @@ extension MetricSet {
         } else {
             values.append(MetricSample(metric, MetricValue(value, of: metric)))
         }
+    }
+
+    /// Adds a pod's own files to the sum of its containers'.
+    mutating func addEmptyDirectories(of pod: JoinedSubject, _ rows: LiveRows) {
+        let key = MetricKey.catalogue(.ephemeralStorageUsage)
+        guard pod.columns.column(of: .ephemeralStorageUsage) == nil,
+            let place = values.firstIndex(where: { $0.metric == key }),
+            case .integer(let sum) = values[place].value
+        else { return }
+        values[place].value = .integer(sum &+ pod.emptyDirectories(in: rows))
     }
 
     // MARK: What the apiserver says

@@ -309,6 +309,26 @@ enum CadvisorFamilies {
             "machine_swap_bytes", .gauge, "Amount of swap memory available on the machine.",
             .machine { $0.swapBytes }, .node),
         family(
+            "machine_node_memory_capacity_bytes", .gauge,
+            "Amount of memory assigned to NUMA node.",
+            .machineParts { machine in
+                machine.nodes.map {
+                    .init(labels: [("node_id", String($0.number))], value: $0.memoryBytes)
+                }
+            }, .node),
+        family(
+            "machine_node_distance", .gauge, "Distance between NUMA node and target NUMA node.",
+            .machineParts { distances($0) }, .node),
+        // The machine's, not each NUMA node's.
+        family(
+            "machine_node_hugepages_count", .gauge, "Number of hugepages assigned to the machine.",
+            .machineParts { machine in
+                machine.hugePages.map {
+                    .init(
+                        labels: [("page_size", String($0.pageBytes / 1_024))], value: $0.pageCount)
+                }
+            }, .node),
+        family(
             "machine_scrape_error", .gauge,
             "1 if the node has told nothing for three cycles, 0 otherwise.", .silence),
         family(
@@ -316,4 +336,19 @@ enum CadvisorFamilies {
             "A metric with a constant '1' value labeled by kernel version and OS version.",
             .versions, .node),
     ]
+
+    private static func distances(_ machine: MachineFacts) -> [SeriesFamily.MachineFigure] {
+        machine.nodes.flatMap { node in
+            zip(machine.nodes, node.distances.split(separator: " ")).compactMap {
+                target, distance in
+                UInt64(distance).map {
+                    SeriesFamily.MachineFigure(
+                        labels: [
+                            ("node_id", String(node.number)),
+                            ("target_node_id", String(target.number)),
+                        ], value: $0)
+                }
+            }
+        }
+    }
 }

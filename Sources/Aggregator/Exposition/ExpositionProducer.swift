@@ -142,6 +142,7 @@ final class ExpositionProducer: HTTPBodyProducer, @unchecked Sendable {
             begin(family, things.machineLabels, [], [])
             writer.append(value)
             endSample(rows.readTime)
+        case .machineParts(let figures): writeParts(family, figures, things, rows)
         case .versions: writeVersions(family, things, rows)
         default:
             for thing in things.things
@@ -187,7 +188,7 @@ final class ExpositionProducer: HTTPBodyProducer, @unchecked Sendable {
             begin(family, thing.labels, [], [])
             writer.append(subject.readTime(in: rows), decimals: 3)
             endSample(subject.readTime(in: rows))
-        case .machine, .versions, .silence: return
+        case .machine, .machineParts, .versions, .silence: return
         }
     }
 
@@ -208,6 +209,18 @@ final class ExpositionProducer: HTTPBodyProducer, @unchecked Sendable {
         case .limitMicroseconds: writer.append(max(0, value), decimals: 3)
         }
         endSample(subject.readTime(in: rows))
+    }
+
+    private func writeParts(
+        _ family: SeriesFamily, _ figures: (MachineFacts) -> [SeriesFamily.MachineFigure],
+        _ things: ExpositionThings, _ rows: LiveRows
+    ) {
+        for figure in figures(things.node.machine)
+        where isWanted(things.machineMask, figure.labels) {
+            begin(family, things.machineLabels, ExpositionThings.labels(figure.labels), [])
+            writer.append(Int64(clamping: figure.value))
+            endSample(rows.readTime)
+        }
     }
 
     private func writeVersions(

@@ -132,6 +132,9 @@ struct ExpositionThings {
         things.append(thing)
     }
 
+    /// `,node_id="0"`, escaped.
+    static func labels(_ pairs: [Pair]) -> [UInt8] { Labels.part(pairs) }
+
     /// In cAdvisor's names. A filesystem without a device (tmpfs) goes by its mount point there.
     private static func labels(of part: SubjectIdentity) -> [Pair] {
         switch part.kind {

@@ -44,6 +44,11 @@ struct SeriesFamily: Sendable {
         case limitMicroseconds
     }
 
+    struct MachineFigure {
+        let labels: [ExpositionThings.Pair]
+        let value: UInt64
+    }
+
     enum Source: Sendable {
         case metric(MetricID, Scale)
         /// Several metrics, each with labels of its own.
@@ -58,6 +63,8 @@ struct SeriesFamily: Sendable {
         case readTime
         /// Of the machine, as its agent said in the hello.
         case machine(@Sendable (MachineFacts) -> UInt64)
+        /// Of the machine's parts, each with labels of its own.
+        case machineParts(@Sendable (MachineFacts) -> [MachineFigure])
         /// 1, with what the machine runs as labels.
         case versions
         /// 1 for a node that is silent, 0 for others.

@@ -5,6 +5,7 @@ import Wire
 struct Family {
     private let entity: Entity
     private let own: [SubjectRecord]
+    /// What belongs to it, and to a pod the filesystems of its containers.
     private let children: [SubjectRecord]
 
     /// Where a metric's values of one thing come from: itself, or the parts that add up to it.
@@ -23,7 +24,13 @@ struct Family {
             .sorted { $0.subject.startTimeMilliseconds < $1.subject.startTimeMilliseconds }
         let identities = Set(own.map { ObjectIdentifier($0) })
         children = state.records.filter { record in
-            record.parent.map { identities.contains(ObjectIdentifier($0)) } ?? false
+            guard let parent = record.parent else { return false }
+            if identities.contains(ObjectIdentifier(parent)) { return true }
+            // What a pod's containers keep on disk is the pod's too.
+            guard record.subject.kind == .filesystem, let owner = parent.parent else {
+                return false
+            }
+            return identities.contains(ObjectIdentifier(owner))
         }
         self.own = own
     }
@@ -37,6 +44,9 @@ struct Family {
         for record in own + interfaces { found.formUnion(record.schema.metrics) }
         if own.contains(where: { $0.subject.startTimeMilliseconds > 0 }) { found.insert(.uptime) }
         found.remove(.readOffset)
+        if own.contains(where: { !storageTerms(of: $0).isEmpty }) {
+            found.insert(.ephemeralStorageUsage)
+        }
         return found
     }
 
@@ -75,6 +85,8 @@ struct Family {
                 terms = record.startTerm.map { [$0] } ?? []
             } else if let term = record.term(column) {
                 terms = [term]
+            } else if metric == .ephemeralStorageUsage {
+                terms = storageTerms(of: record)
             } else {
                 let summed = interfaces + (Self.isAdditive(metric) ? containers : [])
                 terms = summed.filter { $0.parent === record }.compactMap { $0.term(column) }
@@ -82,6 +94,31 @@ struct Family {
             guard !terms.isEmpty else { return nil }
             return Source(start: record.subject.startTimeMilliseconds, terms: terms)
         }
+    }
+
+    // MARK: What it keeps on the node's disk
+
+    private func storageParts(
+        of record: SubjectRecord
+    ) -> [(part: EphemeralStorage.Part, item: SeriesReader.Term)] {
+        children.compactMap { child in
+            guard child.parent === record, let part = EphemeralStorage.part(child.subject),
+                let term = child.term(.filesystemUsage)
+            else { return nil }
+            return (part, term)
+        }
+    }
+
+    /// Where `ephemeral_storage/usage` comes from if not from a column of the subject's own.
+    private func storageTerms(of record: SubjectRecord) -> [SeriesReader.Term] {
+        guard isPod else { return EphemeralStorage.terms(storageParts(of: record)) }
+        let terms = containers.filter { $0.parent === record }.flatMap { container in
+            container.term(.ephemeralStorageUsage).map { [$0] }
+                ?? EphemeralStorage.terms(storageParts(of: container))
+        }
+        guard !terms.isEmpty else { return [] }
+        return terms
+            + storageParts(of: record).filter { $0.part == .emptyDirectory }.map(\.item)
     }
 }
 

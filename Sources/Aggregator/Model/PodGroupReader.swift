@@ -54,6 +54,8 @@ struct PodGroupReader {
                     isAny = true
                     switch record.subject.kind {
                     case .pod, .container, .networkInterface: found.formUnion(record.schema.metrics)
+                    case .filesystem where EphemeralStorage.part(record.subject) == .logs:
+                        found.insert(.ephemeralStorageUsage)
                     default: break
                     }
                 }

@@ -166,15 +166,32 @@ final class FilesystemSampler {
             if let known = best[mount.device], known.mountPoint.utf8.count <= length { continue }
             best[mount.device] = mount
         }
+        let kubeletDevice = device(holding: roots.kubelet)
         for (device, mount) in best {
-            let subject = Subject(
+            var subject = Subject(
                 kind: .filesystem, parent: node,
                 attributes: [
                     .name: mount.mountPoint, .device: mount.source,
                     .filesystemType: mount.filesystemType, .deviceNumber: device.description,
                 ])
+            if device == kubeletDevice { subject.attributes[.role] = "nodefs" }
             wanted["node:\(device)"] = (roots.path(onHost: mount.mountPoint), subject)
         }
+    }
+
+    /// What is mounted where a path of the host is or would be.
+    private func device(holding path: String) -> DeviceNumber? {
+        var best: Mount?
+        for mount in mounts {
+            let isAbove =
+                mount.mountPoint == "/" || path == mount.mountPoint
+                || path.hasPrefix(mount.mountPoint + "/")
+            // A later mount at the same place hides an earlier one.
+            guard isAbove, mount.mountPoint.utf8.count >= best?.mountPoint.utf8.count ?? 0
+            else { continue }
+            best = mount
+        }
+        return best?.device
     }
 
     /// `<kubelet>/pods/<uid>/volumes/<plugin>/<name>`, mounts of any local type, tmpfs among them.

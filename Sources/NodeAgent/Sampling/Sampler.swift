@@ -75,6 +75,7 @@ final class Sampler {
     var newPaths: [String] = []
     /// Subjects that the encoder refused; never reset.
     private(set) var refusedCount: Int64 = 0
+    private var hasSaidRefusal = false
     /// How long the last step took.
     private(set) var lastStepNanoseconds: Int64 = 0
 
@@ -198,6 +199,10 @@ final class Sampler {
 
         let late = settle(encoder, begin)
         if !late.isEmpty { changes += late }
+        if registry.refusedCount > 0, !hasSaidRefusal {
+            hasSaidRefusal = true
+            files.notice("more is on this node than the wire takes: some of it is not sampled")
+        }
         lastStepNanoseconds = clock.monotonicNanoseconds() - begin
         agent?.sample(
             into: encoder, state: state, subjectCount: registry.subjectCount,

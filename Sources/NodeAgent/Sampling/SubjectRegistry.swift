@@ -2,6 +2,9 @@ import Wire
 
 /// The agent's side of the dictionary: gives out slots and schema numbers, and keeps the changes
 /// that are still to be told.
+///
+/// A schema's number is never used again within a run, so there are as many as there were different sets of
+/// files: a handful on a node, however long it runs. The wire's limit ends it.
 struct SubjectRegistry {
     private var schemaNumbers: [Schema: SchemaNumber] = [:]
     private var schemas: [Schema] = []
@@ -10,6 +13,8 @@ struct SubjectRegistry {
     private var freeSlots: [Slot] = []
     private var changes: [SubjectChange] = []
     private(set) var subjectCount = 0
+    /// Subjects that the wire's limits left no room for; never reset.
+    private(set) var refusedCount: Int64 = 0
     private let limits: WireLimits
 
     init(limits: WireLimits = WireLimits()) { self.limits = limits }
@@ -26,7 +31,10 @@ struct SubjectRegistry {
     mutating func add(_ subject: Subject, fields: [SchemaField]) -> Slot? {
         guard subjectCount < limits.subjects, fields.count <= limits.fieldsPerSchema,
             let number = number(of: Schema(fields))
-        else { return nil }
+        else {
+            refusedCount += 1
+            return nil
+        }
         let slot: Slot
         if let free = freeSlots.indices.min(by: { freeSlots[$0] < freeSlots[$1] }) {
             slot = freeSlots.remove(at: free)

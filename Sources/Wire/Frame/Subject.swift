@@ -45,7 +45,8 @@ public struct Subject: Sendable, Equatable {
         /// A filesystem's device or its type (`ext4`).
         public static let device = Attribute(rawValue: 7)
         public static let filesystemType = Attribute(rawValue: 8)
-        /// What a filesystem is of its parent: `volume`, `rootfs` or `logs`.
+        /// What a filesystem is of its parent: `volume`, `rootfs` or `logs` of a pod or container, `nodefs`
+        /// of a node: the one with the kubelet's directory.
         public static let role = Attribute(rawValue: 9)
         /// `sandbox` for a pause container, `host-network` for a pod that shares the node's network.
         public static let sandbox = Attribute(rawValue: 10)

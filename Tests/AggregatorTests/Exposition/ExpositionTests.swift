@@ -130,6 +130,13 @@ import Wire
             hello.machine.cores = 4
             hello.machine.machineID = "abc"
             hello.machine.kernelVersion = "6.1 \\ \"x\""
+            for (number, distances) in ["10 21", "21 10"].enumerated() {
+                var node = NUMANode()
+                (node.number, node.distances) = (UInt64(number), distances)
+                node.memoryBytes = 1_024 * UInt64(number + 1)
+                hello.machine.nodes.append(node)
+            }
+            hello.machine.hugePages = [HugePagePool(pageBytes: 2 << 20, pageCount: 16)]
             model = try #require(cluster.enter(hello, now: 1_000)).0
             _ = model.begin(hello)
             let api = AggregatorAPI(
@@ -250,6 +257,18 @@ import Wire
         let faults = text.samples.filter { $0.name == "container_memory_failures_total" }
         #expect(faults.map { $0.labels["scope"] } == ["container", "hierarchy"])
         #expect(text.first("machine_cpu_cores", "machine_id", "abc")?.value == "4")
+        let parts = { (name: String, labels: [String]) in
+            text.samples.filter { $0.name == name }.map { sample in
+                labels.map { sample.labels[$0] ?? "" } + [sample.value]
+            }
+        }
+        #expect(
+            parts("machine_node_memory_capacity_bytes", ["machine_id", "node_id"])
+                == [["abc", "0", "1024"], ["abc", "1", "2048"]])
+        #expect(
+            parts("machine_node_distance", ["node_id", "target_node_id"])
+                == [["0", "0", "10"], ["0", "1", "21"], ["1", "0", "21"], ["1", "1", "10"]])
+        #expect(parts("machine_node_hugepages_count", ["page_size"]) == [["2048", "16"]])
         let versions = text.first("cadvisor_version_info", "machine_id", "abc")
         #expect(versions?.labels["kernelVersion"] == "6.1 \\ \"x\"")
     }

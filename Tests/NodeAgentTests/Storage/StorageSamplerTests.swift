@@ -142,6 +142,40 @@ struct StorageSamplerTests {
         #expect(!subjects.contains { $0.contains("| filesystem") })
     }
 
+    /// `ephemeral_storage/usage` of a node is that of the filesystem with the kubelet's directory.
+    @Test(arguments: [("/var/lib/kubelet", "/var/lib"), ("/data/kubelet", "/")])
+    func theFilesystemWithTheKubeletsDirectoryIsMarked(kubelet: String, marked: String) throws {
+        let tree = try SmallTree(version: 2)
+        for directory in ["/var/lib", "/home"] {
+            try FileManager.default.createDirectory(
+                atPath: tree.path + directory, withIntermediateDirectories: true)
+        }
+        try FileManager.default.createDirectory(
+            atPath: tree.path + "/proc/1", withIntermediateDirectories: true)
+        let mounts = """
+            22 1 254:0 / / rw shared:1 - ext4 /dev/vda rw
+            23 22 254:1 / /var/lib rw - xfs /dev/vdb rw
+            24 22 254:2 / /home rw - ext4 /dev/vdc rw
+            25 23 254:0 /x /var/lib/kubelet2 rw - ext4 /dev/vda rw
+
+            """
+        try Data(mounts.utf8).write(to: URL(fileURLWithPath: tree.path + "/proc/1/mountinfo"))
+        var configuration = SamplerConfiguration()
+        configuration.roots = tree.roots
+        configuration.roots.kubelet = kubelet
+        configuration.groups = SmallTree.groups.union(.filesystem)
+        configuration.watchesPods = false
+        let sampler = try Sampler(configuration, files: HostFiles(), clock: tree.clock)
+        let encoder = FrameEncoder()
+        _ = sampler.step(into: encoder)
+        let roles = SampledValues(sampler, encoder).subjects.filter {
+            $0.value.kind == .filesystem && $0.value.parent == sampler.nodeSlot
+        }.mapValues { $0.attributes[.role] }
+        #expect(roles.count == 3)
+        #expect(roles.filter { $0.value != nil }.map(\.value) == ["nodefs"])
+        #expect(roles["node | filesystem \(marked)"] == "nodefs", "\(roles)")
+    }
+
     /// A process that has not yet got its container's root has the node's.
     @Test func theNodesOwnRootIsNoContainersLayer() throws {
         let host = try Host(version: 2)
