@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """What the agent costs, beside the least that reading can cost.
 
-    bench.py BIN_DIRECTORY [--seconds=30] [--containers=220] [--scaling | --groups]
+    bench.py BIN_DIRECTORY [--seconds=30] [--containers=220] [--resolution=1] [--scaling | --groups]
 
 Makes pods of two containers with real cgroups, processes and network namespaces (load.c), runs the
 real agent at 1 s against a real aggregator and, in the same seconds, the C floor (floor.c). Needs
 root; makes and removes cgroups below kubepods/. The last line is one JSON object.
 
 --scaling: by number of containers, and beside 2,000 processes that are in no container. --groups: what each
-group of metrics costs, from two agents in the same seconds, one with it and one without.
+group of metrics costs, from two agents in the same seconds, one with it and one without. --resolution: seconds from
+one of the agent's steps to the next; the floor's are one second, so it is not there beside others.
 """
 import contextlib
 import json
@@ -123,9 +124,9 @@ def aggregator(bin_directory):
 
 
 @contextlib.contextmanager
-def agent(bin_directory, name, disabled=(), memory=None):
+def agent(bin_directory, name, disabled=(), memory=None, resolution=1):
     process = subprocess.Popen(
-        [f"{bin_directory}/heapwire-agent", "--aggregator=127.0.0.1:18990", "--resolution=1s",
+        [f"{bin_directory}/heapwire-agent", "--aggregator=127.0.0.1:18990", f"--resolution={resolution}s",
          f"--node-name={name}", "--log-level=warning"] + ([f"--disable={','.join(disabled)}"] if disabled else []),
         preexec_fn=memory.enter if memory else None)
     try:
@@ -134,19 +135,21 @@ def agent(bin_directory, name, disabled=(), memory=None):
         stop(process)
 
 
-def measure(bin_directory, tools, containers, seconds, idle_processes=0):
+def measure(bin_directory, tools, containers, seconds, idle_processes=0, resolution=1):
     memory = MemoryCgroup()
     try:
         with load(tools, containers), others(idle_processes), aggregator(bin_directory), \
-                agent(bin_directory, "bench", memory=memory) as pid:
-            time.sleep(8)
-            floor = subprocess.Popen([tools["floor"], ROOT, str(seconds)], stdout=subprocess.PIPE, text=True)
+                agent(bin_directory, "bench", memory=memory, resolution=resolution) as pid:
+            # The first three steps read every setting.
+            time.sleep(5 + 3 * resolution)
+            floor = None
+            if resolution == 1:
+                floor = subprocess.Popen([tools["floor"], ROOT, str(seconds)], stdout=subprocess.PIPE, text=True)
             before, began = cpu_nanoseconds(pid), time.monotonic()
             time.sleep(seconds)
             used, elapsed = cpu_nanoseconds(pid) - before, time.monotonic() - began
-            files, microseconds = floor.communicate(timeout=60)[0].split()
-            per_step = used / 1000 / elapsed
-            return {
+            per_step = used / 1000 / elapsed * resolution
+            result = {
                 "containers": containers,
                 "cpu_us_per_step": round(per_step, 1),
                 "cpu_us_per_container": round(per_step / containers, 2),
@@ -156,10 +159,13 @@ def measure(bin_directory, tools, containers, seconds, idle_processes=0):
                 "rss_peak_kib": status_kib(pid, "VmHWM"),
                 "kernel_memory_kib": memory.kernel_kib(),
                 "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
-                "floor_files": int(files),
-                "floor_us_per_step": float(microseconds),
-                "cpu_ratio_to_floor": round(per_step / float(microseconds), 3),
             }
+            if floor:
+                files, microseconds = floor.communicate(timeout=60)[0].split()
+                result["floor_files"] = int(files)
+                result["floor_us_per_step"] = float(microseconds)
+                result["cpu_ratio_to_floor"] = round(per_step / float(microseconds), 3)
+            return result
     finally:
         memory.remove()
 
@@ -175,28 +181,35 @@ GROUPS = (
 )
 
 
+def pair(bin_directory, disabled, seconds):
+    """CPU microseconds a step of agents that run at the same times, by what each leaves out."""
+    with contextlib.ExitStack() as stack:
+        pids = [stack.enter_context(agent(bin_directory, f"pair{i}", d)) for i, d in enumerate(disabled)]
+        time.sleep(8)
+        before, began = [cpu_nanoseconds(pid) for pid in pids], time.monotonic()
+        time.sleep(seconds)
+        elapsed = time.monotonic() - began
+        return [(cpu_nanoseconds(pid) - start) / 1000 / elapsed for pid, start in zip(pids, before)]
+
+
 def by_group(bin_directory, tools, containers, seconds):
     """What a container costs more with a group than without it.
 
-    The two agents run at the same times on the two halves of the seconds' noise; the difference of two runs one
-    after the other would be lost in it. None at all, the agent twice, says how much noise is left.
+    Two agents run at the same times, for the difference of two runs one after the other would be lost in what else
+    the machine does; once the one and once the other is the first to read, who pays for what the kernel adds up. The
+    first line, the same agent twice, says how much noise is left.
     """
     rows = {}
     with load(tools, containers), aggregator(bin_directory):
         for name, without, both in (("(nothing)", (), ()),) + GROUPS:
-            with agent(bin_directory, "with", both) as one, agent(bin_directory, "without", without) as other:
-                time.sleep(8)
-                before = [cpu_nanoseconds(pid) for pid in (one, other)]
-                began = time.monotonic()
-                time.sleep(seconds)
-                elapsed = time.monotonic() - began
-                used = [(cpu_nanoseconds(pid) - start) / 1000 / elapsed
-                        for pid, start in zip((one, other), before)]
+            one, other = pair(bin_directory, (both, without), seconds / 2)
+            other_again, one_again = pair(bin_directory, (without, both), seconds / 2)
+            with_it, without_it = (one + one_again) / 2, (other + other_again) / 2
             row = rows[name] = {
-                "us_per_step_with": round(used[0], 1), "us_per_step_without": round(used[1], 1),
-                "us_per_step": round(used[0] - used[1], 1),
-                "us_per_container": round((used[0] - used[1]) / containers, 2)}
-            print(f"{name:34} {used[0]:9.1f} us a step with, {used[1]:9.1f} without: "
+                "us_per_step_with": round(with_it, 1), "us_per_step_without": round(without_it, 1),
+                "us_per_step": round(with_it - without_it, 1),
+                "us_per_container": round((with_it - without_it) / containers, 2)}
+            print(f"{name:34} {with_it:9.1f} us a step with, {without_it:9.1f} without: "
                   f"{row['us_per_step']:8.1f}, {row['us_per_container']:6.2f} a container", flush=True)
     print(json.dumps({"containers": containers, "groups": rows}))
 
@@ -225,6 +238,7 @@ def scale(bin_directory, tools, seconds):
 def main():
     options = dict(a[2:].split("=") for a in sys.argv[2:] if "=" in a)
     seconds, containers = int(options.get("seconds", 30)), int(options.get("containers", 220))
+    resolution = int(options.get("resolution", 1))
     if os.geteuid() != 0:
         raise SystemExit("bench: making cgroups needs root")
     with tempfile.TemporaryDirectory() as directory:
@@ -233,8 +247,8 @@ def main():
             return scale(sys.argv[1], tools, seconds)
         if "--groups" in sys.argv:
             return by_group(sys.argv[1], tools, containers, seconds)
-        result = measure(sys.argv[1], tools, containers, seconds)
-    print(f"{containers} containers in {containers // 2} pods, 1 s steps, {seconds} s")
+        result = measure(sys.argv[1], tools, containers, seconds, resolution=resolution)
+    print(f"{containers} containers in {containers // 2} pods, {resolution} s steps, {seconds} s")
     for key, value in result.items():
         print(f"  {key:22} {value}")
     print(json.dumps(result))

@@ -14,11 +14,9 @@ import Wire
         var live: [Slot] = []
         for round in 0..<10_000 {
             if live.count == 20 { registry.remove(live.remove(at: round * 7 % 20)) }
-            live.append(
-                try #require(
-                    registry.add(
-                        Subject(kind: .container, attributes: [.containerID: "\(round)"]),
-                        fields: fields(1 + round % 3))))
+            let subject = Subject(kind: .container, attributes: [.containerID: "\(round)"])
+            let slot = registry.add(subject, fields: fields(1 + round % 3))
+            live.append(try #require(slot))
             _ = registry.takeChanges()
         }
         #expect(registry.slotCount == 20)
@@ -32,18 +30,22 @@ import Wire
         var limits = WireLimits()
         (limits.schemas, limits.subjects) = (2, 3)
         var registry = SubjectRegistry(limits: limits)
-        let subject = Subject(kind: .container)
-        #expect(registry.add(subject, fields: fields(1)) == 0)
-        #expect(registry.add(subject, fields: fields(2)) == 1)
-        #expect(registry.add(subject, fields: fields(3)) == nil, "a third schema")
+        /// The slot of a new subject with so many columns; `nil` where it is refused.
+        func add(_ columns: Int) -> Slot? {
+            registry.add(Subject(kind: .container), fields: fields(columns))
+        }
+        #expect(add(1) == 0)
+        #expect(add(2) == 1)
+        #expect(add(3) == nil, "a third schema")
         #expect(registry.refusedCount == 1)
-        #expect(registry.add(subject, fields: fields(2)) == 2, "a known one has room")
-        #expect(registry.add(subject, fields: fields(2)) == nil, "a fourth subject")
+        #expect(add(2) == 2, "a known one has room")
+        #expect(add(2) == nil, "a fourth subject")
         #expect(registry.refusedCount == 2)
         registry.remove(0)
-        #expect(registry.add(subject, fields: fields(1)) == 0)
+        #expect(add(1) == 0)
         #expect(registry.schemaCount == 2)
         // Nothing of what was refused is told.
-        #expect(registry.takeChanges().count == 7)
+        let changes = registry.takeChanges()
+        #expect(changes.count == 7)
     }
 }

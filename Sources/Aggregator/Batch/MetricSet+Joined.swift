@@ -75,10 +75,9 @@ extension MetricSet {
     }
 
     /// Adds a pod's own files to the sum of its containers'.
-    mutating func addEmptyDirectories(of pod: JoinedSubject, _ rows: LiveRows) {
+    mutating func addEmptyDirectories(of pod: JoinedPod, _ rows: LiveRows) {
         let key = MetricKey.catalogue(.ephemeralStorageUsage)
-        guard pod.columns.column(of: .ephemeralStorageUsage) == nil,
-            let place = values.firstIndex(where: { $0.metric == key }),
+        guard let place = values.firstIndex(where: { $0.metric == key }),
             case .integer(let sum) = values[place].value
         else { return }
         values[place].value = .integer(sum &+ pod.emptyDirectories(in: rows))

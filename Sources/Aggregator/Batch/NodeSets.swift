@@ -135,7 +135,7 @@ struct NodeSets {
         swap(&values, &sets[podPlace].values)
         podSums.add(sets[first..<count], to: &values)
         swap(&values, &sets[podPlace].values)
-        if let own = pod.subject { sets[podPlace].addEmptyDirectories(of: own, rows) }
+        sets[podPlace].addEmptyDirectories(of: pod, rows)
         sets[podPlace].sort()
     }
 

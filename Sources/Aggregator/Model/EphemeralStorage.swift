@@ -34,30 +34,3 @@ enum EphemeralStorage {
         return [layer.item, logs.item]
     }
 }
-
-extension JoinedSubject {
-    private func parts(
-        in rows: LiveRows
-    ) -> [(part: EphemeralStorage.Part, item: Int64)] {
-        children.compactMap { child in
-            guard let part = EphemeralStorage.part(child.subject),
-                let usage = child.value(.filesystemUsage, in: rows)
-            else { return nil }
-            return (part, usage)
-        }
-    }
-
-    /// A node's or container's, in bytes; `nil` where it is not known, or read as a value of its own.
-    func ephemeralStorage(in rows: LiveRows) -> Int64? {
-        guard columns.column(of: .ephemeralStorageUsage) == nil,
-            children.contains(where: { $0.subject.kind == .filesystem })
-        else { return nil }
-        let terms = EphemeralStorage.terms(parts(in: rows))
-        return terms.isEmpty ? nil : terms.reduce(0, &+)
-    }
-
-    /// What a pod's emptyDirs on the node's disk take, in bytes.
-    func emptyDirectories(in rows: LiveRows) -> Int64 {
-        parts(in: rows).reduce(0) { $0 &+ ($1.part == .emptyDirectory ? $1.item : 0) }
-    }
-}

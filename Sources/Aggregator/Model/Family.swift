@@ -112,10 +112,10 @@ struct Family {
     /// Where `ephemeral_storage/usage` comes from if not from a column of the subject's own.
     private func storageTerms(of record: SubjectRecord) -> [SeriesReader.Term] {
         guard isPod else { return EphemeralStorage.terms(storageParts(of: record)) }
-        let terms = containers.filter { $0.parent === record }.flatMap { container in
-            container.term(.ephemeralStorageUsage).map { [$0] }
-                ?? EphemeralStorage.terms(storageParts(of: container))
-        }
+        let containers = containers.filter { $0.parent === record }
+        let read = containers.compactMap { $0.term(.ephemeralStorageUsage) }
+        if !read.isEmpty { return read }
+        let terms = containers.flatMap { EphemeralStorage.terms(storageParts(of: $0)) }
         guard !terms.isEmpty else { return [] }
         return terms
             + storageParts(of: record).filter { $0.part == .emptyDirectory }.map(\.item)

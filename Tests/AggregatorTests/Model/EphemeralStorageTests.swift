@@ -100,17 +100,16 @@ import Wire
         #expect(try world.series(container(Self.whole)) == [4_300, 5_300])
         #expect(try world.series(container(Self.half)) == [], "logs are not known")
         #expect(try world.series(pod) == [604_300, 5_300])
-        #expect(try world.series(.namespace(unknownNamespace)) == [604_300, 5_300])
         let own = try world.batch().filter { $0.key.hasPrefix("pod") || $0.key.hasPrefix("node") }
         #expect(
-            own == ["node machine": 20, "pod ": 5_300, "pod_container \(Self.whole)": 5_300])
+            own == ["node ": 20, "pod ": 5_300, "pod_container \(Self.whole)": 5_300])
     }
 
     @Test func whoHasItIsListed() throws {
         let world = try filled()
         try world.model.receive(world.agent.frame(step: 60_000))
         let name = "ephemeral_storage/usage"
-        for entity in [.node("n1"), pod, container(Self.whole), .namespace(unknownNamespace)] {
+        for entity in [.node("n1"), pod, container(Self.whole)] {
             #expect(world.api.reader.metricNames(of: entity).contains(name), "\(entity)")
         }
         #expect(!world.api.reader.metricNames(of: container(Self.half)).contains(name))
