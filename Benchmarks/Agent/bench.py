@@ -185,7 +185,8 @@ def pair(bin_directory, disabled, seconds):
     """CPU microseconds a step of agents that run at the same times, by what each leaves out."""
     with contextlib.ExitStack() as stack:
         pids = [stack.enter_context(agent(bin_directory, f"pair{i}", d)) for i, d in enumerate(disabled)]
-        time.sleep(8)
+        # What is looked for at the start and once more, ten seconds later, is no group's price.
+        time.sleep(15)
         before, began = [cpu_nanoseconds(pid) for pid in pids], time.monotonic()
         time.sleep(seconds)
         elapsed = time.monotonic() - began

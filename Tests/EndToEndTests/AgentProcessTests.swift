@@ -23,20 +23,22 @@ import Testing
                     let target = try? FileManager.default.destinationOfSymbolicLink(atPath: path)
                     return target?.wholeMatch(of: /socket:\[(\d+)\]/).map { String($0.1) }
                 })
-            func lines(_ name: String) -> [[Substring]] {
-                let text = try? String(contentsOfFile: "/proc/\(pid)/net/\(name)", encoding: .utf8)
-                return (text ?? "").split(separator: "\n").dropFirst().map {
-                    $0.split(separator: " ")
-                }
+            // To its end: what is read at once of such a file is a piece.
+            func lines(_ name: String) throws -> [[Substring]] {
+                let file = try FileHandle(
+                    forReadingFrom: URL(fileURLWithPath: "/proc/\(pid)/net/\(name)"))
+                let text = String(decoding: try file.readToEnd() ?? Data(), as: UTF8.self)
+                return text.split(separator: "\n").dropFirst().map { $0.split(separator: " ") }
             }
-            for line in lines("tcp") + lines("tcp6") where own.contains(String(line[9])) {
+            for line in try lines("tcp") + lines("tcp6") where own.contains(String(line[9])) {
                 if line[3] == "0A" { listening.insert(String(line[9])) }
                 if line[3] == "01" { connected.insert(String(line[9])) }
             }
-            for line in lines("udp") + lines("udp6") where own.contains(String(line[9])) {
+            for line in try lines("udp") + lines("udp6") where own.contains(String(line[9])) {
                 datagram.insert(String(line[9]))
             }
-            for line in lines("unix") where own.contains(String(line[6])) && line[3] == "00010000" {
+            for line in try lines("unix")
+            where own.contains(String(line[6])) && line[3] == "00010000" {
                 listeningLocally.insert(String(line[6]))
             }
         }
