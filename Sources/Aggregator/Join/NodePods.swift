@@ -63,9 +63,12 @@ final class NodePods: @unchecked Sendable {
     }
 }
 
+extension JoinedContainer {
+    /// Whether lists have it: it runs and has a working set.
+    var isListed: Bool { subject?.columns.column(of: .memoryWorkingSet) != nil }
+}
+
 extension JoinedPod {
-    /// Those that lists have: they run and have a working set.
-    var listedContainers: [JoinedContainer] {
-        containers.filter { $0.subject?.columns.column(of: .memoryWorkingSet) != nil }
-    }
+    /// Those that lists have.
+    var listedContainers: [JoinedContainer] { containers.filter(\.isListed) }
 }

@@ -130,7 +130,10 @@ import Wire
     }
 
     private func text(_ readings: PodReadings, now: Int64) -> String {
-        let producer = PodListProducer(readings, now: now)
+        String(decoding: body(PodListProducer(readings, now: now)), as: UTF8.self)
+    }
+
+    private func body(_ producer: some HTTPBodyProducer) -> [UInt8] {
         var body: [UInt8] = []
         var isMore = true
         while isMore {
@@ -138,7 +141,7 @@ import Wire
             isMore = producer.produce(into: &piece)
             body += piece
         }
-        return String(decoding: body, as: UTF8.self)
+        return body
     }
 
     @Test func listsAreThoseOfTheSlowWayWhateverChanges() throws {
@@ -160,6 +163,9 @@ import Wire
                         == String(
                             decoding: writer.list(expected, kind: "PodMetricsList"), as: UTF8.self))
                 #expect(readings.items.map(\.name) == expected.map(\.name))
+                #expect(
+                    body(PodProtobufProducer(readings, now: Self.start))
+                        == writer.protobuf(expected, kind: "PodMetricsList"))
                 largest = max(largest, expected.count)
             }
             let isChosen: (JoinedPod) -> Bool = { $0.metadata?.labels["app"] == "a<1" }

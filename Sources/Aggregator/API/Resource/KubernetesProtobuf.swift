@@ -11,15 +11,21 @@ enum KubernetesProtobuf {
     static func envelope(
         apiVersion: String, kind: StaticString, _ object: (inout [UInt8]) -> Void
     ) -> [UInt8] {
+        var raw: [UInt8] = []
+        object(&raw)
+        return envelopeHead(apiVersion: apiVersion, kind: kind, byteCount: raw.count) + raw
+    }
+
+    /// What is before an object of so many bytes.
+    static func envelopeHead(
+        apiVersion: String, kind: StaticString, byteCount: Int
+    ) -> [UInt8] {
         var bytes = magic
         Protobuf.append(1, to: &bytes) { type in
             Protobuf.append(1, string: apiVersion, to: &type)
             Protobuf.append(2, string: kind.description, to: &type)
         }
-        var raw: [UInt8] = []
-        object(&raw)
-        bytes.reserveCapacity(bytes.count + raw.count + 16)
-        Protobuf.append(2, bytes: raw, to: &bytes)
+        Protobuf.append(header: 2, byteCount: byteCount, to: &bytes)
         return bytes
     }
 

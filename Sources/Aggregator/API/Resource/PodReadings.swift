@@ -149,22 +149,32 @@ struct PodReadings: Sendable {
         }
     }
 
-    /// As objects, for forms other than JSON lists.
+    /// Shows the pod at an index below `count` with the readings of its listed containers.
+    @discardableResult
+    func withPod<Result>(
+        _ index: Int, _ body: (JoinedPod, UnsafePointer<UsageReading>) -> Result
+    ) -> Result? {
+        let entry = entry(index)
+        guard let node = order.nodes[Int(entry.node)], let readings = readings(of: entry) else {
+            return nil
+        }
+        return body(node.joined.pods[Int(entry.pod)], readings)
+    }
+
+    /// As objects, for tables and metadata.
     var items: [ResourceItem] {
         (0..<count).compactMap { index in
-            let entry = entry(index)
-            guard let node = order.nodes[Int(entry.node)], let readings = readings(of: entry)
-            else { return nil }
-            let joined = node.joined.pods[Int(entry.pod)]
-            var containers: [(name: String, usage: ResourceUsage)] = []
-            for (offset, container) in joined.listedContainers.enumerated()
-            where readings[offset].isThere {
-                containers.append((container.name, ResourceUsage(readings[offset])))
-            }
-            guard !containers.isEmpty else { return nil }
-            return ResourceItem(
-                name: joined.name, labels: joined.metadata?.labels,
-                content: .pod(namespace: joined.namespace, containers: containers))
+            withPod(index) { pod, readings -> ResourceItem? in
+                var containers: [(name: String, usage: ResourceUsage)] = []
+                for (offset, container) in pod.listedContainers.enumerated()
+                where readings[offset].isThere {
+                    containers.append((container.name, ResourceUsage(readings[offset])))
+                }
+                guard !containers.isEmpty else { return nil }
+                return ResourceItem(
+                    name: pod.name, labels: pod.metadata?.labels,
+                    content: .pod(namespace: pod.namespace, containers: containers))
+            } ?? nil
         }
     }
 }

@@ -87,7 +87,12 @@ struct ResourceMetricsAPI: Sendable {
             return .json(writer.table(found.items, version: version))
         case (.metadata(let version), _):
             return .json(writer.metadata(found.items, isList: true, version: version))
-        case (.protobuf, _): return .protobuf(writer.protobuf(found.items, kind: kind))
+        case (.protobuf, .items(let items)):
+            return .protobuf(writer.protobuf(items, kind: kind))
+        case (.protobuf, .pods(let readings)):
+            return HTTPResponse(
+                .ok, contentType: KubernetesProtobuf.contentType,
+                body: .slowStream(PodProtobufProducer(readings, now: writer.now)))
         case (.json, .items(let items)): return .json(writer.list(items, kind: kind))
         case (.json, .pods(let readings)):
             return HTTPResponse(
