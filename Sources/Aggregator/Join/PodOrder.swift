@@ -69,7 +69,7 @@ extension PodOrder.State {
             hasLost = true
         }
         guard hasLost || !fresh.isEmpty else { return }
-        snapshot.entries.removeAll { isChanged[Int($0.node)] }
+        snapshot.remove { isChanged[Int($0.node)] }
         snapshot.merge(entriesOf: fresh)
     }
 
@@ -84,6 +84,13 @@ extension PodOrder.State {
 }
 
 extension PodOrder.Snapshot {
+    /// Their texts stay behind until all are arranged anew.
+    fileprivate mutating func remove(where isGone: (PodOrder.Entry) -> Bool) {
+        let before = entries.count
+        entries.removeAll(where: isGone)
+        guard before > entries.count else { return }
+        scatteredByteCount += texts.byteCount / before * (before - entries.count)
+    }
 
     fileprivate mutating func merge(entriesOf fresh: [Int]) {
         let before = texts.byteCount
@@ -116,7 +123,7 @@ extension PodOrder.Snapshot {
             merged += entries[start...]
             entries = merged
         }
-        if scatteredByteCount > texts.byteCount / 8 { arrange() }
+        if scatteredByteCount > texts.byteCount / 4 { arrange() }
     }
 
     /// Puts the texts into the order of the entries.
