@@ -78,8 +78,9 @@ def download(path, headers, limit=120):
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n".encode())
         count = connection.recv_into(room)
         first = time.monotonic() - begin
-        if not bytes(room[:count]).startswith(b"HTTP/1.1 200 "):
-            sys.exit(f"{path} answered {bytes(room[:80])}")
+        head = bytes(room[:count]).split(b"\r\n\r\n")[0].lower()
+        if not head.startswith(b"http/1.1 200 ") or b"\r\ntransfer-encoding: chunked" not in head:
+            sys.exit(f"{path} answered {head}, not 200 in pieces")
         size, end = count, b""
         while count:
             end = (end + bytes(room[max(0, count - 8):count]))[-8:]
