@@ -70,22 +70,6 @@ static inline int hw_release_text(void) {
 /// malloc_trim(3): free memory of all arenas goes back to the kernel.
 static inline void hw_malloc_trim(void) { malloc_trim(0); }
 
-/// sched_setattr(2): the calling thread gets the CPU in slices of 0.1 ms, the shortest there are. It gets
-/// no more of it than before, but of threads that wait for one, Linux 6.12 and later run that with the
-/// shorter slice sooner. Earlier kernels take no notice. -1 and errno on failure.
-static inline int hw_shorten_slices(void) {
-    struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } attributes = {.size = 48, .runtime = 100000};
-    // It sets the niceness too: to what it is. The call returns 20 less it.
-    attributes.nice = 20 - (int)syscall(SYS_getpriority, 0 /* PRIO_PROCESS */, 0);
-    return (int)syscall(SYS_sched_setattr, 0, &attributes, 0);
-}
-
 /// The calling thread's CPU and disk time come after everybody else's: nice 19, ioprio idle.
 static inline void hw_lower_thread_priority(void) {
     long thread = syscall(SYS_gettid);

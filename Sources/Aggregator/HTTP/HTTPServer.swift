@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 import Synchronization
 import Wire
@@ -55,11 +54,7 @@ final class HTTPServer: Sendable {
         threads = Mutex([])
         try startListening(listener)
         for (number, loop) in loops.enumerated() {
-            let thread = try SystemThread.start(name: "http-\(number)") {
-                // Answers are short; where that is not allowed they wait as everything does.
-                _ = hw_shorten_slices()
-                loop.run()
-            }
+            let thread = try SystemThread.start(name: "http-\(number)") { loop.run() }
             threads.withLock { $0.append(thread) }
         }
     }
