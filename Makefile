@@ -97,10 +97,18 @@ bench-sinks: deps ## points a second of every sink's encoder; last line JSON
 		-Xswiftc -enable-testing --scratch-path .build-bench --filter SinksBenchmarks
 	@cat .build-bench/sinks.json
 
-bench-scale: deps ## a simulated fleet against one aggregator; NODES=, STEP=, SECONDS=
+bench-scale: deps ## a simulated fleet against one aggregator; NODES=, STEP=, SECONDS=, WINDOW=full
 	$(SWIFT) build -c release --product heapwire-aggregator
 	$(SWIFT) build -c release --product heapwire-fleet
 	@BENCH_SECONDS=$(or $(SECONDS),$(BENCH_SECONDS),30) scripts/bench-scale
+
+bench-table: deps ## the rows of docs/performance.md: all sizes, full windows, restarts (half an hour)
+	@scripts/bench-table
+
+bench-restart: deps ## kill -9 under load: how long until all nodes are current; NODES=, STEP=, WINDOW=full
+	$(SWIFT) build -c release --product heapwire-aggregator
+	$(SWIFT) build -c release --product heapwire-fleet
+	@BIN=.build/release scripts/bench-restart
 
 bench-api: deps ## what answers cost while a fleet pushes (wrk); NODES=, STEP=, SECONDS=
 	@scripts/deps wrk

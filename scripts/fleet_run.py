@@ -28,9 +28,10 @@ def binaries():
 
 
 class Aggregator:
-    """`enter` is called in the child before it becomes the aggregator."""
+    """`enter` is called in the child before it becomes the aggregator. `wait`: until agents may come."""
 
-    def __init__(self, bin, *flags, enter=None, port=18282, ingest_port=18290):
+    def __init__(self, bin, *flags, enter=None, port=18282, ingest_port=18290, wait=True,
+                 log_level="warning"):
         self.port, self.ingest_port = setting("PORT", port), setting("INGEST_PORT", ingest_port)
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
@@ -41,18 +42,24 @@ class Aggregator:
 
         self.process = subprocess.Popen(
             [f"{bin}/heapwire-aggregator", f"--port={self.port}", f"--ingest-port={self.ingest_port}",
-             "--max-connections=60000", "--max-nodes=60000", "--log-level=warning", *flags],
+             "--max-connections=60000", "--max-nodes=60000", f"--log-level={log_level}", *flags],
             preexec_fn=prepare, stdout=sys.stderr)
         self.pid = self.process.pid
-        for _ in range(300):
-            if self.process.poll() is not None:
-                sys.exit("the aggregator did not start")
-            try:
-                socket.create_connection(("127.0.0.1", self.ingest_port), 1).close()
+        for _ in range(300 if wait else 0):
+            if self.listens():
                 return
-            except OSError:
-                time.sleep(0.1)
-        sys.exit("the aggregator does not listen")
+            time.sleep(0.1)
+        if wait:
+            sys.exit("the aggregator does not listen")
+
+    def listens(self):
+        if self.process.poll() is not None:
+            sys.exit("the aggregator did not start")
+        try:
+            socket.create_connection(("127.0.0.1", self.ingest_port), 1).close()
+            return True
+        except OSError:
+            return False
 
     def is_running(self):
         return self.process.poll() is None
@@ -69,15 +76,16 @@ class Aggregator:
         fields = open(f"/proc/{self.pid}/stat").read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def metrics(self):
+    def metrics(self, quiet=False):
         """Samples of /metrics by name with labels; empty where it does not answer in time."""
         try:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
             connection.request("GET", "/metrics")
             text = connection.getresponse().read().decode()
             connection.close()
-        except OSError as error:
-            print(f"/metrics did not answer: {error}", file=sys.stderr)
+        except (OSError, http.client.HTTPException) as error:
+            if not quiet:
+                print(f"/metrics did not answer: {error}", file=sys.stderr)
             return {}
         samples = (line.rsplit(" ", 1) for line in text.splitlines() if line and line[0] != "#")
         return {name: float(value) for name, value in samples}

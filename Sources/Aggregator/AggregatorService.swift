@@ -30,6 +30,13 @@ final class AggregatorService {
         folder = try configuration.data.directory.map { (path) throws(UsageError) in
             try DataFolder(path)
         }
+        // Agents that lost the last process wait for this one, instead of asking ever more seldom.
+        let port: TCPListener
+        do throws(TransportError) {
+            port = try AgentListener.listen(configuration.listen.ingest)
+        } catch {
+            throw UsageError(problems: ["\(error)"])
+        }
         // Before names change, agents speak and sinks look for closed cycles.
         log = try folder.map { (folder) throws(UsageError) in
             try DurableLog(
@@ -47,7 +54,9 @@ final class AggregatorService {
         let memory = configuration.memory.limit.map { MemoryKeeper($0, cluster: cluster) }
         var expected: (@Sendable () -> Set<String>)?
         if configuration.source.access != nil { expected = { Set(names.nodes().map(\.name)) } }
-        keeper = ModelKeeper(cluster, memory: memory, expectedNodes: expected)
+        keeper = ModelKeeper(cluster, memory: memory, expectedNodes: expected) { [log] in
+            log?.committer.watch()
+        }
         let counters = IngestCounters()
         var answers = AggregatorAPI(
             cluster: cluster, ingest: counters,
@@ -91,9 +100,8 @@ final class AggregatorService {
             ingest.waiting = min(ingest.waiting, max(16, ingest.connections / 2))
             var loops: [EventLoop] = []
             for _ in 0..<configuration.ingest.threads { loops.append(try EventLoop()) }
-            let agents = try AgentListener(
-                configuration.listen.ingest, loops: loops, cluster: cluster,
-                configuration: ingest, counters: counters)
+            let agents = AgentListener(
+                port, loops: loops, cluster: cluster, configuration: ingest, counters: counters)
             if let log { agents.follow(log.committer) }
             try agents.start()
             ingestAddress = agents.address
@@ -103,7 +111,7 @@ final class AggregatorService {
                 configuration.api, configuration.apiLimits.server,
                 listeningOn: configuration.listen.api, plain: configuration.listen.plain,
                 api: answers)
-            try sinks?.start()
+            try Self.start(sinks, after: log)
             try keeper.start()
             var threads: [SystemThread] = []
             for (number, loop) in loops.enumerated() {
@@ -112,6 +120,23 @@ final class AggregatorService {
             ingestThreads = threads
         } catch {
             throw UsageError(problems: ["\(error)"])
+        }
+    }
+
+    /// Sinks look for closed cycles in the model, so all that the log has must be there.
+    private static func start(
+        _ sinks: RunningSinks?, after log: DurableLog?
+    ) throws(TransportError) {
+        guard let log else {
+            try sinks?.start()
+            return
+        }
+        try log.readPast {
+            do throws(TransportError) {
+                try sinks?.start()
+            } catch {
+                Diagnostics.error("sinks get nothing: \(error)")
+            }
         }
     }
 
@@ -147,7 +172,9 @@ final class AggregatorService {
         for thread in ingestThreads { thread.join() }
         keeper.stop()
         reviewer?.stop()
-        sinks?.stop()
+        log?.stopReading()
+        // They were not started before.
+        if log?.isComplete ?? true { sinks?.stop() }
         api.stop()
         metadata.stop()
         // Nothing is appended any more; what was is kept for the next start.

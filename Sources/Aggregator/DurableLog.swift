@@ -1,13 +1,23 @@
+import Synchronization
 import Wire
 
-/// The log of a running aggregator: what was found at the start, and the thread that commits.
+/// The log of a running aggregator: what was found at the start, the thread that commits, and one that
+/// reads what agents need not wait for.
 final class DurableLog: Sendable {
     let writer: LogWriter
     let committer: LogCommitter
-    let restored: LogRestorer.Report
+    private let found: Mutex<LogRestorer.Report>
     private let restoreMilliseconds: UInt64
+    private let path: String
+    private let clock: Clock
     private let loop: EventLoop
     private let thread: SystemThread
+    /// `nil` where the start read everything.
+    private let past: LogPast?
+    private let reading = Mutex<SystemThread?>(nil)
+    private let isStopping = Atomic<Bool>(false)
+    private let completed = Atomic<Bool>(false)
+    private let pastMilliseconds = Atomic<UInt64>(0)
 
     /// Reads the log into the cluster and starts the committing thread.
     ///
@@ -22,19 +32,24 @@ final class DurableLog: Sendable {
         clock: Clock = .system
     ) throws(UsageError) {
         let files: any LogFiles
+        let report: LogRestorer.Report
+        self.path = path
+        self.clock = clock
         do throws(LogFileError) {
             files = try DiskLogFiles(folder: path)
             let start = clock.monotonicNanoseconds
-            restored = try LogRestorer(
-                files: files, cluster: cluster, directory: directory, threadCount: threadCount
-            ).restore()
+            (report, past) = try LogRestorer(
+                files: try DiskLogFiles(folder: path), cluster: cluster, directory: directory,
+                threadCount: threadCount
+            ).restorePresent()
             restoreMilliseconds = (clock.monotonicNanoseconds - start) / 1_000_000
-            restored.tell(folder: path, milliseconds: restoreMilliseconds)
+            report.tell(folder: path, milliseconds: restoreMilliseconds)
         } catch {
             throw UsageError(problems: ["--data-dir=\(path): \(error)"])
         }
+        found = Mutex(report)
         writer = LogWriter(
-            files: files, firstSegment: restored.nextSegment, firstBatch: restored.nextBatch,
+            files: files, firstSegment: report.nextSegment, firstBatch: report.nextBatch,
             configuration: configuration)
         cluster.attach(writer)
         do throws(TransportError) {
@@ -47,6 +62,41 @@ final class DurableLog: Sendable {
         } catch {
             throw UsageError(problems: ["the log cannot be started: \(error)"])
         }
+    }
+
+    /// What was found so far.
+    var restored: LogRestorer.Report { found.withLock { $0 } }
+
+    /// The whole window is in memory, as far as the log has it.
+    var isComplete: Bool { completed.load(ordering: .acquiring) }
+
+    /// Reads the rest of the window while agents go on. Call it once.
+    ///
+    /// - Parameter body: called when all is there, by whatever thread; never after `stopReading`.
+    func readPast(then body: @escaping @Sendable () -> Void) throws(TransportError) {
+        guard let past else {
+            completed.store(true, ordering: .releasing)
+            return body()
+        }
+        let started = try SystemThread.start(name: "log-past", stackByteCount: 8 << 20) { [self] in
+            let start = clock.monotonicNanoseconds
+            let report = past.restore { [self] in isStopping.load(ordering: .acquiring) }
+            guard !isStopping.load(ordering: .acquiring) else { return }
+            let took = (clock.monotonicNanoseconds - start) / 1_000_000
+            pastMilliseconds.store(took, ordering: .relaxed)
+            found.withLock { $0.add(report) }
+            report.tell(folder: path, milliseconds: took)
+            completed.store(true, ordering: .releasing)
+            ProcessMemory.release()
+            body()
+        }
+        reading.withLock { $0 = started }
+    }
+
+    /// Leaves what was not read yet where it is.
+    func stopReading() {
+        isStopping.store(true, ordering: .releasing)
+        reading.withLock { $0 }?.join()
     }
 
     /// Commits what is there and ends the thread. Call it once, when nobody appends any more.
@@ -63,7 +113,7 @@ extension DurableLog {
         api.ownMetrics.append { [self] text in write(to: &text) }
     }
 
-    private func write(to text: inout PrometheusText) {
+    func write(to text: inout PrometheusText) {
         let (counts, status) = (writer.statistics, committer.status)
         let retention = status.retention
         text.single(
@@ -111,6 +161,15 @@ extension DurableLog {
         text.single(
             "heapwire_log_restore_seconds", .gauge, "Time that reading the log took at the start",
             Double(restoreMilliseconds) / 1_000)
+        text.single(
+            "heapwire_log_past_seconds", .gauge,
+            "Time that reading the older part of the window took, while agents went on",
+            Double(pastMilliseconds.load(ordering: .relaxed)) / 1_000)
+        text.single(
+            "heapwire_log_complete", .gauge,
+            "1 when the whole window was read from the log, 0 while that goes on",
+            isComplete ? 1 : 0)
+        let restored = restored
         text.single(
             "heapwire_log_restored_frames", .gauge, "Frames that the start took from the log",
             Double(restored.frames))

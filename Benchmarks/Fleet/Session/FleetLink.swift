@@ -29,6 +29,8 @@ final class FleetLink: StreamConnectionDelegate {
     /// What the aggregator has said is kept.
     private var promised = SequenceSet()
     private(set) var resolutionMilliseconds: Int64 = 0
+    /// What the log has is sent to an aggregator that has nothing, however much it is.
+    private let bringsAll: Bool
     private let address: SocketAddress
     private let loop: EventLoop
     private let box: CounterBox
@@ -53,8 +55,9 @@ final class FleetLink: StreamConnectionDelegate {
 
     init(
         _ identity: Identity, log: FrameLog, address: SocketAddress, loop: EventLoop,
-        box: CounterBox
+        box: CounterBox, bringsAll: Bool = false
     ) {
+        self.bringsAll = bringsAll
         self.identity = identity
         self.log = log
         self.address = address
@@ -240,6 +243,8 @@ final class FleetLink: StreamConnectionDelegate {
         promised = welcome.settled
         if let open = welcome.chains.first(where: { $0.id == log.chain }) {
             nextSequence = open.nextSequence
+        } else if bringsAll, welcome.settled.ranges.isEmpty, log.chain == 1, log.oldest == 1 {
+            nextSequence = 1
         } else if log.newest == 0 || log.newest - log.chain < Self.followedFrames {
             nextSequence = max(1, log.chain)
         } else {

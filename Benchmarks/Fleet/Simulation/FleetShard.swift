@@ -46,7 +46,9 @@ final class FleetShard {
         let identity = FleetLink.Identity(
             nodeName: names.nodeName, runID: runID, token: options.token,
             stamp: { names.stamp($0) })
-        return FleetLink(identity, log: log, address: options.address, loop: loop, box: box)
+        return FleetLink(
+            identity, log: log, address: options.address, loop: loop, box: box,
+            bringsAll: options.backlog > 0)
     }
 
     /// All pods of all nodes of this shard.
@@ -57,6 +59,23 @@ final class FleetShard {
                 let names = SimulatedNames(node: Int(digits) ?? 0)
                 for pod in streams[index].stream.pods { body(names, pod) }
             }
+        }
+    }
+
+    /// Lets the time before the first step pass, up to now.
+    ///
+    /// - Parameter start: milliseconds since the epoch.
+    func recordBacklog(from start: Int64) throws(WireError) {
+        var step = start - start % options.resolution
+        while true {
+            let now = Int64(loop.clock.realtimeNanoseconds / 1_000_000)
+            guard step + options.resolution <= now else { return }
+            for item in streams {
+                try item.stream.record(
+                    step: step, readDelay: options.delay(ofStream: item.number),
+                    taken: loop.clock.monotonicNanoseconds)
+            }
+            step += options.resolution
         }
     }
 

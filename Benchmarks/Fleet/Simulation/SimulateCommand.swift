@@ -36,7 +36,14 @@ final class SimulateCommand {
 
     func run() throws {
         if let path = options.podsPath { try writePods(path) }
-        let connecting = Int64(options.nodes * 1_000 / options.connectsPerSecond) + 500
+        var connecting = Int64(options.nodes * 1_000 / options.connectsPerSecond) + 500
+        if options.backlog > 0 {
+            let now = Int64(clock.realtimeNanoseconds / 1_000_000)
+            FleetOutput.line("recording what nodes bring with them")
+            for item in shards { try item.shard.recordBacklog(from: now - options.backlog) }
+            // Steps go on while nodes come.
+            connecting = 0
+        }
         let now = Int64(clock.realtimeNanoseconds / 1_000_000)
         let firstStep =
             (now + connecting + options.resolution - 1) / options.resolution * options.resolution
@@ -111,9 +118,20 @@ final class SimulateCommand {
         var framesAcknowledged: UInt64 = 0
         var samplesAcknowledged: UInt64 = 0
         var bytesSent: UInt64 = 0
+        /// In the best second of all, the arrival of what nodes bring with them included.
+        var framesPerSecondMost = 0.0
         var aggregator: WatchedProcess.Usage?
         var aggregatorCPU = 0.0
+        var ingestCPU = 0.0
         var fleetCPU = 0.0
+    }
+
+    /// When the measurement began.
+    private struct Start {
+        let counters: FleetCounters
+        let time: UInt64
+        let fleetCPU: Double
+        let aggregator: WatchedProcess.Usage
     }
 
     private var counters: FleetCounters {
@@ -125,7 +143,9 @@ final class SimulateCommand {
     /// A line each second; returns at the end of the duration or on a signal.
     private func observe(firstStep: Int64, _ watch: WatchedProcess?) -> Result {
         var before = FleetCounters()
-        var start: (counters: FleetCounters, time: UInt64, fleet: Double, aggregator: Double)?
+        var lookedAt = clock.monotonicNanoseconds
+        var most = 0.0
+        var start: Start?
         let begin = clock.monotonicNanoseconds
         let measured = firstStep + options.warmUp
         while !StopSignal.isRaised {
@@ -133,16 +153,21 @@ final class SimulateCommand {
             let now = counters
             let time = Int64(clock.realtimeNanoseconds / 1_000_000)
             progress(now, before, seconds: Double(clock.monotonicNanoseconds - begin) / 1e9)
+            let looked = clock.monotonicNanoseconds
+            let frames = Double(now.framesAcknowledged - before.framesAcknowledged)
+            most = max(most, frames / (Double(looked - lookedAt) / 1e9))
+            lookedAt = looked
             before = now
             if start == nil, time >= measured {
-                start = (
-                    now, clock.monotonicNanoseconds, Self.ownCPU, watch?.usage?.cpuSeconds ?? 0
-                )
+                start = Start(
+                    counters: now, time: clock.monotonicNanoseconds, fleetCPU: Self.ownCPU,
+                    aggregator: watch?.usage ?? WatchedProcess.Usage())
             }
             if options.duration > 0, time >= firstStep + options.duration { break }
         }
         var result = Result()
         result.counters = counters
+        result.framesPerSecondMost = most
         guard let start else { return result }
         result.seconds = Double(clock.monotonicNanoseconds - start.time) / 1e9
         result.framesAcknowledged =
@@ -150,9 +175,12 @@ final class SimulateCommand {
         result.samplesAcknowledged =
             result.counters.samplesAcknowledged - start.counters.samplesAcknowledged
         result.bytesSent = result.counters.bytesSent - start.counters.bytesSent
-        result.fleetCPU = Self.ownCPU - start.fleet
+        result.fleetCPU = Self.ownCPU - start.fleetCPU
         result.aggregator = watch?.usage
-        result.aggregatorCPU = (result.aggregator?.cpuSeconds ?? 0) - start.aggregator
+        result.aggregatorCPU =
+            (result.aggregator?.cpuSeconds ?? 0) - start.aggregator.cpuSeconds
+        result.ingestCPU =
+            (result.aggregator?.ingestSeconds ?? 0) - start.aggregator.ingestSeconds
         return result
     }
 
@@ -191,6 +219,7 @@ final class SimulateCommand {
             ("seconds", number(result.seconds, 1)),
             ("frames_per_second", number(Double(result.framesAcknowledged) / seconds, 0)),
             ("samples_per_second", number(Double(result.samplesAcknowledged) / seconds, 0)),
+            ("frames_per_second_most", number(result.framesPerSecondMost, 0)),
             ("bytes_per_sample", number(Double(result.bytesSent) / samples, 3)),
             ("ack_p50_ms", number(counters.latency.quantile(0.5), 1)),
             ("ack_p99_ms", number(counters.latency.quantile(0.99), 1)),
@@ -204,6 +233,14 @@ final class SimulateCommand {
         ]
         if let aggregator = result.aggregator {
             fields.append(("aggregator_cores", number(result.aggregatorCPU / seconds, 3)))
+            let frames = Double(max(1, result.framesAcknowledged))
+            fields.append(
+                ("aggregator_us_per_frame", number(result.aggregatorCPU / frames * 1e6, 1)))
+            // What decoding and applying cost at most: sockets and acknowledgements are in it.
+            fields.append(("ingest_us_per_frame", number(result.ingestCPU / frames * 1e6, 1)))
+            fields.append(
+                ("ingest_samples_per_core_second", number(samples / max(0.01, result.ingestCPU), 0))
+            )
             fields.append(("aggregator_rss_mib", number(aggregator.residentMebibytes, 0)))
             fields.append(("aggregator_rss_max_mib", number(aggregator.residentMebibytesMax, 0)))
         }

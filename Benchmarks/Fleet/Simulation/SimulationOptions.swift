@@ -17,6 +17,8 @@ struct SimulationOptions {
     var duration: Int64
     /// Milliseconds after the first step before which latencies do not count.
     var warmUp: Int64
+    /// Milliseconds before the first step of which every node has the frames when it connects.
+    var backlog: Int64
     /// Over so many milliseconds of each step the nodes' frames are spread.
     var spread: Int64
     var streams: Int
@@ -56,6 +58,10 @@ struct SimulationOptions {
         Flag(
             "streams", "N", default: "64",
             "Distinct nodes. What the others send has the same figures under names of their own."),
+        Flag(
+            "backlog", "DURATION", default: "0s",
+            "Every node brings the frames of so much time with it when it connects, as after an outage. "
+                + "Warm-up and duration begin when all have come: see --connect-rate."),
         Flag("threads", "N", default: "1", "Event loops."),
         Flag("connect-rate", "N", default: "2000", "Connections opened in a second."),
         Flag("seed", "N", default: "1", "Repeats the same figures."),
@@ -84,6 +90,7 @@ struct SimulationOptions {
         dropsPerMinute = try Self.percent(&line, "drop")
         duration = line.milliseconds("duration", in: 0...86_400_000) ?? 0
         warmUp = line.milliseconds("warm-up", in: 0...3_600_000) ?? 0
+        backlog = line.milliseconds("backlog", in: 0...86_400_000) ?? 0
         spread =
             line.milliseconds("spread", in: 0...resolution) ?? min(2_000, resolution * 8 / 10)
         streams = line.integer("streams", in: 1...10_000) ?? 1
@@ -97,13 +104,22 @@ struct SimulationOptions {
         api = try line.text("api").map { try HostAndPort(parsing: $0).resolve()[0] }
         aggregatorKnowsPods = line.bool("aggregator-has-pods")
         streams = max(threads, min(streams, nodes) / threads * threads)
+        if backlog > 0 {
+            let arrival = Int64(nodes) * 1_000 / Int64(connectsPerSecond) + 3_000
+            warmUp += arrival
+            if duration > 0 { duration += arrival }
+        }
     }
 
     /// When in a step a stream's frame is taken, milliseconds: streams are spread evenly.
     func delay(ofStream stream: Int) -> Int64 { spread * Int64(stream) / Int64(streams) }
 
-    /// Frames that a node can send again: those of ten minutes, as an agent's ring is to hold.
-    var keptFrames: Int { max(40, Int(600_000 / resolution)) }
+    /// Frames that a node can send again: those of ten minutes, as an agent's ring is to hold, or of the
+    /// backlog and the time that it takes all nodes to come.
+    var keptFrames: Int {
+        let arrival = backlog > 0 ? warmUp + 60_000 : 0
+        return max(40, Int(max(600_000, backlog + arrival) / resolution))
+    }
 
     private static func percent(_ line: inout CommandLine, _ name: String) throws -> Double {
         guard let text = line.text(name), let value = Double(text), (0...1_000).contains(value)

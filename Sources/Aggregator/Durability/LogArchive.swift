@@ -136,6 +136,7 @@ struct LogArchive: Sendable {
         private let horizon: Int64
         private var restorers: [String: NodeRestorer] = [:]
         private var decoder = MetadataDecoder()
+        private var cycles = RestoredCycles()
         private(set) var heldByteCount = 0
         private(set) var lossCount = 0
 
@@ -156,7 +157,7 @@ struct LogArchive: Sendable {
             batch.visit { record in
                 switch record.kind {
                 case .metadata: takeNames(record.payload)
-                case .cycle: if sums { takeSums(record.payload) }
+                case .cycle, .cyclePart: if sums { takeSums(record) }
                 case .node, .batchBegin, .batchEnd, .continuation: break
                 case .chain, .subjects, .frame, .gap, .nodeState, .chainState, .facts:
                     guard let name = nodeNames[record.node], nodes?.contains(name) ?? true,
@@ -185,15 +186,17 @@ struct LogArchive: Sendable {
             }
         }
 
-        private func takeSums(_ payload: UnsafeRawBufferPointer) {
+        private func takeSums(_ record: LogRecord.View) {
             do throws(WireError) {
-                cluster.rollUps.restore(try CycleEntry(decoding: payload))
+                cycles.take(
+                    try CycleEntry(decoding: record.payload, isPart: record.kind == .cyclePart))
             } catch {
                 lossCount += 1
             }
         }
 
         func finish() {
+            cycles.restore(cluster.rollUps)
             for restorer in restorers.values {
                 restorer.finish()
                 lossCount += restorer.losses.frames + restorer.losses.records

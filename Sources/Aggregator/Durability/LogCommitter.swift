@@ -69,6 +69,12 @@ final class LogCommitter: @unchecked Sendable {
         published.withLock { $0.retention = retention.statistics }
     }
 
+    /// Looks whether the disk answers; agents must not wait for ever. Any thread, now and then.
+    func watch() {
+        guard writer.watch(now: Int64(loop.clock.monotonicNanoseconds / 1_000_000)) else { return }
+        for observer in observers.withLock({ $0 }) { observer() }
+    }
+
     /// Writes what was appended so far. On the log's thread, or after that has ended.
     func commit() {
         let clock = loop.clock
@@ -78,7 +84,8 @@ final class LogCommitter: @unchecked Sendable {
         writer.cut(now: now) { bytes in
             let cycles = cluster.rollUps.takeChanged()
             for cycle in cycles {
-                LogRecord.append(.cycle, to: &bytes) { cycle.encode(into: &$0) }
+                let kind: LogRecord.Kind = cycle.isPart ? .cyclePart : .cycle
+                LogRecord.append(kind, to: &bytes) { cycle.encode(into: &$0) }
             }
             return cycles.count + (names?.append(to: &bytes) ?? 0)
         }

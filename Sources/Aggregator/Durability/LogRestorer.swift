@@ -1,7 +1,7 @@
-import Synchronization
 import Wire
 
-/// Brings the model back from the log's tail: what the window needs, and every node's newest state.
+/// Brings the model back from the log's tail: every node's newest state first, so that agents can go on,
+/// then what the window needs of before (`LogPast`).
 struct LogRestorer {
     /// What was found.
     struct Report: Sendable {
@@ -14,8 +14,16 @@ struct LogRestorer {
         /// Numbers for what is written next.
         var nextSegment: UInt64 = 1
         var nextBatch: UInt64 = 1
-        /// When the last batch was closed, milliseconds since the epoch; 0 without one.
-        var newestTime: Int64 = 0
+
+        /// What was found before it, later.
+        mutating func add(_ past: Report) {
+            nodes += past.nodes
+            frames += past.frames
+            losses.frames += past.losses.frames
+            losses.records += past.losses.records
+            damage = past.damage + damage
+            unfinishedBytes += past.unfinishedBytes
+        }
     }
 
     let files: any LogFiles
@@ -24,81 +32,127 @@ struct LogRestorer {
     var directory: PodDirectory?
     var threadCount = 2
 
+    /// A node that said nothing for so many steps before the end need not be there at once.
+    private static let presentSteps = NodePresence.stepsOfSilence
+    private static let presentMilliseconds: Int64 = 5_000
+
     /// Reads the log into the cluster, which has no nodes yet.
     ///
     /// - Throws: when the folder cannot be listed. What cannot be read is damage.
     func restore() throws(LogFileError) -> Report {
-        var report = Report()
-        var batches = LogBatches(files: files)
-        let segments = try batches.reader.segments()
-        report.segments = segments.count
-        batches.noteMissing(in: segments)
-        report.nextSegment = (segments.last ?? 0) + 1
-        report.newestTime = newestTime(segments)
-        let horizon = report.newestTime &- cluster.configuration.window
-        let first = batches.reader.segment(before: horizon, in: segments)
-        var restorers: [String: NodeRestorer] = [:]
-        var names = RestoredNames()
-        for segment in segments where segment >= first {
-            let take = { (batch: borrowing LogBatches.Contents) in
-                self.take(batch, horizon, &restorers, &names)
-            }
+        var (report, past) = try restorePresent()
+        if let past { report.add(past.restore()) }
+        return report
+    }
+
+    /// Reads what agents need to go on, and leaves the rest of the window for later.
+    ///
+    /// - Returns: with the rest, `nil` where there is none.
+    /// - Throws: as `restore`.
+    func restorePresent() throws(LogFileError) -> (Report, LogPast?) {
+        let reader = LogReader(files: files)
+        let segments = try reader.segments()
+        if let start = presentStart(segments, reader), start != segments.first,
+            let found = readPresent(segments, from: start)
+        {
+            return found
+        }
+        return readAll(segments)
+    }
+
+    /// The segment to begin with: every node that is not silent has its state there.
+    private func presentStart(_ segments: [UInt64], _ reader: LogReader) -> UInt64? {
+        for segment in segments.reversed() {
             do throws(LogFileError) {
-                try batches.read(segment, take)
-                if segment == segments.last { batches.finish(take) }
+                guard let front = try reader.front(segment) else { continue }
+                let length = max(
+                    Self.presentMilliseconds, Self.presentSteps &* cluster.configuration.resolution)
+                return reader.segment(before: front.time &- length, in: segments)
+            } catch {
+                // Said when it is read in earnest.
+                continue
+            }
+        }
+        return nil
+    }
+
+    /// - Returns: `nil` when what is there cannot stand alone: of whatever is damaged, the rest of the log
+    ///   may have more.
+    private func readPresent(
+        _ segments: [UInt64], from start: UInt64
+    ) -> (Report, LogPast?)? {
+        var batches = LogBatches(files: files)
+        let present = segments.filter { $0 >= start }
+        batches.noteMissing(in: present)
+        let collector = LogCollector { name in
+            cluster.restoredNode(named: name).map { NodeRestorer($0, horizon: .min) }
+        }
+        read(present, &batches, collector)
+        guard batches.reader.damage.isEmpty, collector.newestTime > 0,
+            collector.restorers.values.allSatisfy(\.beganWithState)
+        else {
+            for name in collector.restorers.keys { cluster.dropRestored(named: name) }
+            return nil
+        }
+        let report = finish(collector, batches, segments)
+        let horizon = collector.newestTime &- cluster.configuration.window
+        let first = batches.reader.segment(before: horizon, in: segments)
+        let past = segments.filter { $0 >= first && $0 < start }
+        guard !past.isEmpty else { return (report, nil) }
+        let whole = collector.cycles.wholeIndices
+        cluster.rollUps.beginInParts(whole: whole)
+        cluster.hasPastToRead.store(true, ordering: .releasing)
+        return (
+            report,
+            LogPast(
+                files: files, cluster: cluster, segments: past, next: start, horizon: horizon,
+                present: Set(collector.restorers.keys), wholeCycles: whole)
+        )
+    }
+
+    private func readAll(_ segments: [UInt64]) -> (Report, LogPast?) {
+        var batches = LogBatches(files: files)
+        batches.noteMissing(in: segments)
+        let horizon = newestTime(segments) &- cluster.configuration.window
+        let first = batches.reader.segment(before: horizon, in: segments)
+        let collector = LogCollector { name in
+            cluster.restoredNode(named: name).map { NodeRestorer($0, horizon: horizon) }
+        }
+        read(segments.filter { $0 >= first }, &batches, collector)
+        return (finish(collector, batches, segments), nil)
+    }
+
+    private func read(
+        _ segments: [UInt64], _ batches: inout LogBatches, _ collector: LogCollector
+    ) {
+        for segment in segments {
+            do throws(LogFileError) {
+                try batches.read(segment, collector.take)
+                if segment == segments.last { batches.finish(collector.take) }
             } catch {
                 batches.note(error, segment)
             }
-            parallel(Array(restorers.values)) { $0.work() }
         }
+    }
+
+    /// Makes nodes and sums of what was collected.
+    private func finish(
+        _ collector: LogCollector, _ batches: LogBatches, _ segments: [UInt64]
+    ) -> Report {
+        var report = Report()
+        report.segments = segments.count
+        report.nextSegment = (segments.last ?? 0) + 1
+        collector.cycles.restore(
+            cluster.rollUps,
+            present: collector.newestTime &+ cluster.configuration.resolution)
         // Names first: what frames add to the roll-ups goes by them.
-        if let directory { report.losses.records += names.restore(directory) }
-        parallel(Array(restorers.values)) { $0.finish() }
-        for restorer in restorers.values {
-            report.frames += restorer.frames
-            report.losses.frames += restorer.losses.frames
-            report.losses.records += restorer.losses.records
-        }
-        report.nodes = restorers.count
+        if let directory { report.losses.records += collector.names.restore(directory) }
+        collector.parallel(threadCount) { $0.finish() }
+        report.add(collector)
         report.damage = batches.reader.damage
         report.unfinishedBytes = batches.unfinishedBytes
         report.nextBatch = batches.lastNumber + 1
         return report
-    }
-
-    private func take(
-        _ batch: borrowing LogBatches.Contents, _ horizon: Int64,
-        _ restorers: inout [String: NodeRestorer], _ restoredNames: inout RestoredNames
-    ) {
-        let names = batch.names
-        var byNumber: [UInt32: NodeRestorer] = [:]
-        batch.visit { record in
-            switch record.kind {
-            case .metadata: restoredNames.take(record)
-            case .cycle: takeCycle(record.payload)
-            case .node, .batchBegin, .batchEnd, .continuation: break
-            case .chain, .subjects, .frame, .gap, .nodeState, .chainState, .facts:
-                if let known = byNumber[record.node] { return known.hold(record) }
-                guard let name = names[record.node],
-                    let restorer = restorers[name] ?? make(name, horizon)
-                else { return }
-                restorers[name] = restorer
-                byNumber[record.node] = restorer
-                restorer.hold(record)
-            }
-        }
-    }
-
-    private func make(_ name: String, _ horizon: Int64) -> NodeRestorer? {
-        cluster.restoredNode(named: name).map { NodeRestorer($0, horizon: horizon) }
-    }
-
-    private func takeCycle(_ payload: UnsafeRawBufferPointer) {
-        do throws(WireError) {
-            cluster.rollUps.restore(try CycleEntry(decoding: payload))
-        } catch {
-            Diagnostics.warning("the log has a cycle that cannot be read: \(error)")
-        }
     }
 
     /// When the last batch was closed.
@@ -116,44 +170,17 @@ struct LogRestorer {
         }
         return newest
     }
-
-    /// Runs `body` for each on a few threads.
-    private func parallel(
-        _ restorers: [NodeRestorer], _ body: @escaping @Sendable (NodeRestorer) -> Void
-    ) {
-        let work = RestoreWork(restorers, body)
-        var threads: [SystemThread] = []
-        for number in 1..<max(1, min(threadCount, restorers.count)) {
-            do throws(TransportError) {
-                threads.append(
-                    try SystemThread.start(name: "restore-\(number)", stackByteCount: 8 << 20) {
-                        work.run()
-                    })
-            } catch {
-                Diagnostics.warning("\(error); the log is read by fewer threads")
-            }
-        }
-        work.run()
-        for thread in threads { thread.join() }
-    }
 }
 
-/// Nodes that several threads take from, each node by one.
-private final class RestoreWork: @unchecked Sendable {
-    private let restorers: [NodeRestorer]
-    private let body: @Sendable (NodeRestorer) -> Void
-    private let next = Atomic<Int>(0)
-
-    init(_ restorers: [NodeRestorer], _ body: @escaping @Sendable (NodeRestorer) -> Void) {
-        self.restorers = restorers
-        self.body = body
-    }
-
-    func run() {
-        while true {
-            let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-            guard index < restorers.count else { return }
-            body(restorers[index])
+extension LogRestorer.Report {
+    /// What became of the nodes.
+    mutating func add(_ collector: LogCollector) {
+        for restorer in collector.restorers.values {
+            frames += restorer.frames
+            losses.frames += restorer.losses.frames
+            losses.records += restorer.losses.records
         }
+        losses.records += collector.lossCount
+        nodes += collector.restorers.count
     }
 }

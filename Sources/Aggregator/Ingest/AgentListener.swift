@@ -32,13 +32,19 @@ final class AgentListener {
     private var nextLoop = 0
     private let limited = LimitedDiagnostics()
 
+    /// Opens the port: agents may connect from now on, and wait until `start`.
+    ///
     /// - Throws: `TransportError.cannotListen` with the remedy.
+    static func listen(_ address: SocketAddress) throws(TransportError) -> TCPListener {
+        try TCPListener(address, remedy: "--ingest-port", backlog: 16_384)
+    }
+
     init(
-        _ address: SocketAddress, loops: [EventLoop], cluster: Cluster,
+        _ listener: TCPListener, loops: [EventLoop], cluster: Cluster,
         configuration: IngestConfiguration, counters: IngestCounters
-    ) throws(TransportError) {
+    ) {
         precondition(!loops.isEmpty)
-        listener = try TCPListener(address, remedy: "--ingest-port")
+        self.listener = listener
         self.loops = loops
         waiters = loops.map { LoopConfined(CommitWaiters(loop: $0), to: $0) }
         self.cluster = cluster

@@ -201,8 +201,15 @@ struct IngestSession {
 
     /// The hello is believed.
     private mutating func admit(_ hello: Hello, now: Int64) throws(Ending) {
-        if cluster.node(named: hello.nodeName) == nil, let words = cluster.gate.refusalOfNode() {
-            throw .refused(Farewell(.overloaded, words, retryAfterMilliseconds: 30_000))
+        if cluster.node(named: hello.nodeName) == nil {
+            if let words = cluster.gate.refusalOfNode() {
+                throw .refused(Farewell(.overloaded, words, retryAfterMilliseconds: 30_000))
+            }
+            // What it was told before a restart is kept may be in what was not read yet.
+            guard !cluster.hasPastToRead.load(ordering: .acquiring) else {
+                let words = "the log is being read, and may know node \(hello.nodeName)"
+                throw .refused(Farewell(.overloaded, words, retryAfterMilliseconds: 1_000))
+            }
         }
         guard let (node, speaker) = cluster.enter(hello, now: now) else {
             let words =

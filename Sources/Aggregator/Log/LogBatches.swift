@@ -94,6 +94,20 @@ struct LogBatches {
         body(batch)
     }
 
+    /// Hands out the last batch of what was read, unless the next segment has it again.
+    mutating func finish(before next: UInt64?, _ body: (borrowing Contents) -> Void) {
+        guard let next else { return finish(body) }
+        guard var batch = current else { return }
+        current = nil
+        guard batch.number != next else {
+            unfinishedBytes += batch.bytes.count
+            return
+        }
+        batch.names = names
+        lastNumber = batch.number
+        body(batch)
+    }
+
     /// Segments that are not there although some before and after them are.
     mutating func noteMissing(in segments: [UInt64]) { reader.noteMissing(in: segments) }
 

@@ -31,7 +31,9 @@ struct LogReader {
 
     /// How a segment begins.
     struct Front {
-        /// When its first batch was closed, milliseconds since the epoch.
+        /// Of its first batch.
+        let number: UInt64
+        /// When that was closed, milliseconds since the epoch.
         let time: Int64
         /// It can be understood without those before it.
         let beginsAnew: Bool
@@ -46,11 +48,11 @@ struct LogReader {
             guard count > LogSegment.header.count,
                 case .record(let record) = LogRecord.parse(
                     UnsafeRawBufferPointer(rebasing: bytes[LogSegment.header.count...])),
-                let (_, time) = LogBatches.mark(record.payload)
+                let (first, time) = LogBatches.mark(record.payload)
             else { return nil }
             switch record.kind {
-            case .batchBegin: return Front(time: time, beginsAnew: true)
-            case .continuation: return Front(time: time, beginsAnew: false)
+            case .batchBegin: return Front(number: first, time: time, beginsAnew: true)
+            case .continuation: return Front(number: first, time: time, beginsAnew: false)
             default: return nil
             }
         }

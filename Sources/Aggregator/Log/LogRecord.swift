@@ -38,6 +38,9 @@ enum LogRecord {
         /// Begins a segment that goes on for one that could not be written: number and time of its
         /// first batch. All nodes' numbers follow.
         case continuation = 13
+        /// What comes on top of the sums of a cycle that an earlier record has, in the place of what
+        /// came on top before.
+        case cyclePart = 14
     }
 
     static let magic: UInt8 = 0xA7

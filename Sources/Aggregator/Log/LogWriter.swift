@@ -41,6 +41,9 @@ final class LogWriter: @unchecked Sendable {
     private let isImpatient = Atomic<Bool>(false)
     /// Milliseconds of the clock; `.min` while nothing fails.
     private var failingSince = Int64.min
+    /// Since when the committing thread waits for the disk, likewise; any thread may read it.
+    private let writingSince = Atomic<Int64>(.min)
+    private let isHanging = Atomic<Bool>(false)
 
     /// What is committed together.
     private struct Batch {
@@ -216,6 +219,8 @@ final class LogWriter: @unchecked Sendable {
     @discardableResult
     func write(now: Int64) -> Bool {
         var isWritten = false
+        writingSince.store(now, ordering: .releasing)
+        defer { endHang() }
         while let next = lock.withLock({ queue.first }) {
             do throws(LogFileError) {
                 try write(next)
@@ -238,6 +243,29 @@ final class LogWriter: @unchecked Sendable {
             Diagnostics.info("the log is written again; nothing waits")
         }
         return true
+    }
+
+    /// Looks whether the disk answers at all: a sync that never returns is no failure yet. Any thread.
+    ///
+    /// - Parameter now: milliseconds of the clock of `write`.
+    /// - Returns: whether more may be acknowledged than before.
+    func watch(now: Int64) -> Bool {
+        let since = writingSince.load(ordering: .acquiring)
+        guard since != .min, now &- since >= configuration.patienceMilliseconds,
+            !isHanging.exchange(true, ordering: .acquiringAndReleasing)
+        else { return false }
+        isImpatient.store(true, ordering: .releasing)
+        Diagnostics.warning(
+            "the log's disk has not answered for \((now &- since) / 1_000) s; frames wait in memory, and "
+                + "agents are told that they are kept")
+        return true
+    }
+
+    private func endHang() {
+        writingSince.store(.min, ordering: .releasing)
+        guard isHanging.exchange(false, ordering: .acquiringAndReleasing) else { return }
+        if !isFailing { isImpatient.store(false, ordering: .releasing) }
+        Diagnostics.info("the log's disk answers again")
     }
 
     private func write(_ batch: Batch) throws(LogFileError) {

@@ -14,6 +14,8 @@ final class Cluster: Sendable {
     let cycles = CycleFeed()
     /// What may be added while memory is short.
     let gate = MemoryGate()
+    /// What time the agents go by.
+    let clock = ClusterClock()
     /// Which nodes report.
     let presence: NodePresence
     private let facts: any PodFactsSource
@@ -72,21 +74,43 @@ final class Cluster: Sendable {
     private func insert(_ name: String, _ state: inout State) -> NodeModel? {
         if let known = state.nodes[name] { return known.node }
         guard state.nodes.count < configuration.nodes else { return nil }
-        let node = NodeModel(
-            name: name, configuration: configuration, rollUps: rollUps, podNodes: podNodes,
-            facts: facts, layoutClock: layoutClock, interner: interner, cycles: cycles,
-            gate: gate)
+        let node = makeNode(name)
         if let log = state.log { node.attach(log) }
         state.nodes[name] = NodeEntry(node: node)
         state.sorted = nil
         return node
     }
 
+    private func makeNode(_ name: String) -> NodeModel {
+        NodeModel(
+            name: name, configuration: configuration, rollUps: rollUps, podNodes: podNodes,
+            facts: facts, layoutClock: layoutClock, interner: interner, cycles: cycles,
+            gate: gate, clock: clock)
+    }
+
     // MARK: The log
+
+    /// The log was not read to the beginning of the window yet, and may have nodes that are not here.
+    let hasPastToRead = Atomic<Bool>(false)
 
     /// A node that the log tells of, before any speaks.
     func restoredNode(named name: String) -> NodeModel? {
         state.withLock { insert(name, &$0) }
+    }
+
+    /// A node that is not to be there: nothing in it counts, and nobody speaks for it.
+    func dropRestored(named name: String) {
+        state.withLock { state in
+            state.nodes[name] = nil
+            state.sorted = nil
+        }
+    }
+
+    /// A node that nobody finds, for what is to become a part of the one of that name.
+    func detachedNode(named name: String) -> NodeModel {
+        let node = makeNode(name)
+        node.change { $0.nextChainNumber = NodeModel.firstPastChain }
+        return node
     }
 
     /// Everything that nodes bring goes to this log from now on. Before the first speaks.

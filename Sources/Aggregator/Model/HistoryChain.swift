@@ -62,6 +62,22 @@ final class HistoryChain {
         byteCount = 0
     }
 
+    /// Puts the frames right before the first that is kept in front of it.
+    ///
+    /// - Parameter last: sequence of the last of them.
+    /// - Returns: whether they fit: not when the first was moved on meanwhile.
+    func prepend(_ past: HistoryChain, last: UInt64) -> Bool {
+        guard nextSequence == last &+ 1, firstSequence == past.firstSequence, runID == past.runID
+        else { return false }
+        chunks = past.chunks + chunks
+        start = past.start
+        base = past.base
+        nextSequence = past.nextSequence
+        lastStep = max(lastStep, past.lastStep)
+        byteCount += past.byteCount
+        return true
+    }
+
     private func keepBase(_ decoder: FrameDecoder) {
         var bytes: [UInt8] = []
         decoder.serialize(into: &bytes)

@@ -16,6 +16,7 @@ final class MemoryGate: Sendable {
     private let levelNumber = Atomic<Int>(0)
     /// Subjects that may be added until somebody looks again; thousands can come between two looks.
     private let subjectsLeft = Atomic<Int>(.max)
+    private let admitted = Atomic<Int>(0)
     private let state = Mutex(State())
 
     private struct State {
@@ -32,6 +33,9 @@ final class MemoryGate: Sendable {
     }
 
     var level: Level { Level(rawValue: levelNumber.load(ordering: .relaxed)) ?? .open }
+
+    /// Subjects that were ever admitted; most take their memory with the frames after that.
+    var admittedCount: Int { admitted.load(ordering: .relaxed) }
 
     /// How short it is, for whoever is refused.
     var words: String { state.withLock { $0.words } }
@@ -60,7 +64,10 @@ final class MemoryGate: Sendable {
             }
         if isAllowed {
             let left = subjectsLeft.wrappingSubtract(count, ordering: .relaxed).newValue
-            if left >= 0 { return true }
+            if left >= 0 {
+                admitted.wrappingAdd(count, ordering: .relaxed)
+                return true
+            }
         }
         state.withLock { $0.refusals.subjects &+= 1 }
         return false

@@ -5,8 +5,8 @@ import Wire
 ///
 /// ```
 ///  85 %  history shortens: first of nodes that nobody asks about, then of the others, to the least
-///  95 %  histories are dropped whole; the node with the most subjects may have no more
-///  98 %  no node may have more subjects, no new node comes
+///  92 %  histories are dropped whole; the node with the most subjects may have no more
+///  95 %  no node may have more subjects, no new node comes
 /// ```
 /// Below 75 % history may grow again. History is whole frames, of which no single metric can be taken
 /// out without encoding all of them anew, so it is nodes that are ranked by what is asked, not metrics.
@@ -25,13 +25,15 @@ final class MemoryKeeper: @unchecked Sendable {
         static let target = 830
         static let shorten = 850
         /// A gate that was closed or narrow opens below.
-        static let open = 930
-        static let narrow = 950
-        static let closed = 980
+        static let open = 900
+        static let narrow = 920
+        static let closed = 950
     }
 
     struct Status: Sendable, Equatable {
         var used = 0
+        /// With what subjects that were admitted a moment ago will take, for the gate.
+        var expected = 0
         /// Milliseconds of history that nodes keep.
         var unaskedWindow: Int64
         var askedWindow: Int64
@@ -53,12 +55,25 @@ final class MemoryKeeper: @unchecked Sendable {
     private var status: Status
     private var nextRelief: UInt64 = 0
     private var nextRestore: UInt64 = 0
+    /// Looks of the last moments, oldest first.
+    private var looks: [Look] = []
+
+    private struct Look {
+        /// Monotonic nanoseconds.
+        let time: UInt64
+        let used: Int
+        /// Subjects that the gate had admitted until then.
+        let admitted: Int
+    }
 
     private static let reliefNanoseconds: UInt64 = 1_000_000_000
     /// What a subject takes with everything about it, taken high (measured: 1.1 kB).
     private static let bytesPerSubject = 1_536
     /// Less history than so many thousandths of the limit is a few seconds, and the bases.
-    private static let worthDropping = 50
+    private static let worthDropping = 20
+    /// A subject's memory is taken by its first frames, some time after it was admitted.
+    private static let stepsUntilTaken: Int64 = 3
+    private static let leastUntilTaken: UInt64 = 5_000_000_000
     /// Nodes between two looks at how much is used.
     private static let nodesPerLook = 16
 
@@ -89,7 +104,9 @@ final class MemoryKeeper: @unchecked Sendable {
     ///
     /// - Parameter nodes: asked only when history has to give way or may grow.
     func turn(_ now: UInt64, nodes: () -> Nodes) {
+        forgetLooks(now)
         guard var share = look() else { return }
+        looks.append(Look(time: now, used: status.used, admitted: cluster.gate.admittedCount))
         if share >= Threshold.shorten, now >= nextRelief {
             nextRelief = now + Self.reliefNanoseconds
             let freed = relieve(nodes(), isUrgent: share >= Threshold.narrow)
@@ -109,17 +126,35 @@ final class MemoryKeeper: @unchecked Sendable {
         min(status.unaskedWindow, status.askedWindow) < cluster.configuration.window
     }
 
-    /// Sets the gate by how much is used.
+    private func forgetLooks(_ now: UInt64) {
+        let steps = UInt64(max(0, Self.stepsUntilTaken * cluster.configuration.resolution))
+        let period = max(Self.leastUntilTaken, steps * 1_000_000)
+        looks.removeAll { now &- $0.time > period }
+    }
+
+    /// What will be used when every subject that was admitted has its memory.
+    private func expect(_ used: Int) -> Int {
+        let admitted = cluster.gate.admittedCount
+        return looks.reduce(used) { most, look in
+            let new = admitted &- look.admitted
+            return new > 0 ? max(most, look.used + new * Self.bytesPerSubject) : most
+        }
+    }
+
+    /// Sets the gate by how much is used, and by what was admitted and will be.
     ///
-    /// - Returns: thousandths of the limit; `nil` where nobody knows.
+    /// - Returns: thousandths of the limit that are used; `nil` where nobody knows.
     private func look() -> Int? {
         guard let used = usage() else { return nil }
-        status.used = used
-        let share = used / max(1, limit.byteCount / 1_000)
+        let expected = expect(used)
+        (status.used, status.expected) = (used, expected)
+        let thousandth = max(1, limit.byteCount / 1_000)
+        let share = used / thousandth
         let before = cluster.gate.level
-        let level = Self.level(share, before: before)
-        let words = "\(used >> 20) MiB of \(limit.byteCount >> 20) MiB, --memory-limit"
-        let room = limit.byteCount / 1_000 * Threshold.closed - used
+        let level = Self.level(expected / thousandth, before: before)
+        var words = "\(used >> 20) MiB of \(limit.byteCount >> 20) MiB, --memory-limit"
+        if expected > used { words += ", \(expected >> 20) MiB with what has just come" }
+        let room = limit.byteCount / 1_000 * Threshold.closed - expected
         cluster.gate.set(
             level, largest: level == .narrow ? largestNode : nil,
             subjects: max(0, room) / Self.bytesPerSubject, words: words)

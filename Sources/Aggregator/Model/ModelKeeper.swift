@@ -8,6 +8,8 @@ final class ModelKeeper: @unchecked Sendable {
     /// Names of the nodes that the cluster's source tells of; `nil` without a source.
     private let expectedNodes: (@Sendable () -> Set<String>)?
     private let memory: MemoryKeeper?
+    /// Called each second.
+    private let watch: @Sendable () -> Void
     private let monitor = Monitor()
     private let diagnostics = LimitedDiagnostics(perMinute: 6)
     // Guarded by the monitor.
@@ -36,8 +38,10 @@ final class ModelKeeper: @unchecked Sendable {
 
     init(
         _ cluster: Cluster, memory: MemoryKeeper?, clock: Clock = .system,
-        expectedNodes: (@Sendable () -> Set<String>)? = nil
+        expectedNodes: (@Sendable () -> Set<String>)? = nil,
+        watch: @escaping @Sendable () -> Void = {}
     ) {
+        self.watch = watch
         self.cluster = cluster
         self.memory = memory
         self.clock = clock
@@ -80,6 +84,7 @@ final class ModelKeeper: @unchecked Sendable {
                 newest: cluster.rollUps.newestCycle, monotonicNanoseconds: now)
             visit(now)
             tellPresence()
+            watch()
         }
         if now >= nextTrim {
             nextTrim = now + UInt64(max(1, cluster.configuration.trimInterval / 4)) * 1_000_000
@@ -89,6 +94,7 @@ final class ModelKeeper: @unchecked Sendable {
     }
 
     private func visit(_ now: UInt64) {
+        var skews: [Int64] = []
         for (identity, _) in visits { visits[identity]?.isMet = false }
         for node in cluster.nodes {
             let arrivals = node.arrivals.load(ordering: .relaxed)
@@ -100,13 +106,18 @@ final class ModelKeeper: @unchecked Sendable {
                 continue
             }
             visit.isMet = true
-            if visit.arrivals != arrivals { (visit.arrivals, visit.arrivedAt) = (arrivals, now) }
+            if visit.arrivals != arrivals {
+                (visit.arrivals, visit.arrivedAt) = (arrivals, now)
+                let skew = node.skew.load(ordering: .relaxed)
+                if skew != .min { skews.append(skew) }
+            }
             if visit.questions != questions {
                 (visit.questions, visit.askedAt) = (questions, now)
             }
             visits[identity] = visit
         }
         visits = visits.filter(\.value.isMet)
+        cluster.clock.set(skews: skews)
     }
 
     private func tellPresence() {

@@ -38,11 +38,12 @@ struct NodeCycle {
     /// - Parameters:
     ///   - others: the node's open chains.
     ///   - isSummed: whether it counts for the roll-ups; rates move on in any case.
+    ///   - isPresent: it may be the newest of all.
     /// - Returns: the cycle after it, if that was closed before and only now has its true rates.
     @discardableResult
     mutating func close(
         _ cycle: Int64, _ header: FrameHeader, _ chain: OpenChain, among others: [OpenChain],
-        resolution: Int64, cores: Int64, isSummed: Bool
+        resolution: Int64, cores: Int64, isSummed: Bool, isPresent: Bool = true
     ) -> Int64? {
         // A reading of the next cycle is a step later at least.
         chain.seed(before: header.stepMilliseconds &+ resolution &- 1, from: others)
@@ -53,7 +54,7 @@ struct NodeCycle {
             advance(header, chain, resolution: resolution, cores: cores, sums)
             guard isSummed, counted.insert(cycle / resolution) else { return nil }
             lookUpNamespaces(chain)
-            add(sums, cycle: cycle)
+            add(sums, cycle: cycle, isPresent: isPresent)
             return mend(cycle, header, chain, resolution: resolution)
         }
     }
@@ -177,7 +178,9 @@ struct NodeCycle {
         }
     }
 
-    private func add(_ sums: UnsafeMutableBufferPointer<PodSums>, cycle: Int64) {
+    private func add(
+        _ sums: UnsafeMutableBufferPointer<PodSums>, cycle: Int64, isPresent: Bool
+    ) {
         withUnsafeTemporaryAllocation(of: RollUpRow.self, capacity: namespaces.count) { rows in
             rows.initialize(repeating: RollUpRow())
             for index in pods.indices {
@@ -185,7 +188,8 @@ struct NodeCycle {
                 rows[namespace].add(sums[index].own, else: sums[index].parts)
                 facts[index].add(to: &rows[namespace])
             }
-            rollUps.add(cycle: cycle, namespaces, UnsafeBufferPointer(rows))
+            rollUps.add(
+                cycle: cycle, namespaces, UnsafeBufferPointer(rows), isPresent: isPresent)
         }
     }
 }

@@ -57,10 +57,12 @@ extension NodeModel {
     }
 
     /// Why the next frame is not taken while memory is short: there are more subjects with it than
-    /// before, and the node may have no more. `nil` when it is taken.
+    /// before, and the node may have no more; then what has come of them is dropped, for it is a lot
+    /// where many nodes are refused. `nil` when it is taken.
     func refusalOfSubjects() -> String? {
         let (count, wanted) = read { state in (state.subjectCount, state.subjectCountAfterPending) }
         guard wanted > count, !gate.admits(wanted - count, of: self) else { return nil }
+        change { $0.dropSelection() }
         return
             "memory is short (\(gate.words)): node \(name) has \(count) subjects and may have no more; "
             + "it sends \(wanted)"
@@ -85,6 +87,18 @@ extension NodeModel.State {
                 }
             }
         }
+    }
+
+    /// Forgets the dictionary changes that wait, and the chain where nothing of it was kept. To the log it
+    /// is a chain that was begun and never gone on with.
+    fileprivate mutating func dropSelection() {
+        let selected = selected
+        let isEmpty = { (chain: OpenChain) in chain.id == selected && chain.decoder.header == nil }
+        let empty = openChains.filter(isEmpty).map(\.history)
+        endChains(where: isEmpty)
+        chains.removeAll { chain in empty.contains { $0 === chain } }
+        select(nil)
+        pending = []
     }
 
     /// Forgets what is older than the window. About once a minute of frames: it looks at every

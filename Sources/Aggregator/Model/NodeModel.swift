@@ -12,6 +12,9 @@ final class NodeModel: @unchecked Sendable {
     private let newestStep = Atomic<Int64>(.min)
     /// Ticks with every change of the subjects of any node.
     let layoutClock: LayoutClock
+    let clock: ClusterClock
+    /// The newest step less the time at which it came, milliseconds; `Int64.min` before the first.
+    let skew = Atomic<Int64>(.min)
     /// Who waits for closed cycles.
     private let cycles: CycleFeed
     /// Number of the connection that speaks for the node, 0 for none.
@@ -36,8 +39,9 @@ final class NodeModel: @unchecked Sendable {
     init(
         name: String, configuration: ModelConfiguration, rollUps: RollUps, podNodes: PodNodes,
         facts: any PodFactsSource, layoutClock: LayoutClock, interner: ModelInterner,
-        cycles: CycleFeed, gate: MemoryGate
+        cycles: CycleFeed, gate: MemoryGate, clock: ClusterClock = ClusterClock()
     ) {
+        self.clock = clock
         self.name = name
         self.gate = gate
         self.configuration = configuration
@@ -239,13 +243,18 @@ final class NodeModel: @unchecked Sendable {
         let step = header.stepMilliseconds
         state.append(payload, step: step, to: chain)
         state.settled.insert(SequenceRange(header.sequence, header.sequence))
-        if isPlausible { noteStep(step) }
+        if isPlausible {
+            if now != .max, step > lastStep { skew.store(step &- now, ordering: .relaxed) }
+            noteStep(step)
+        }
         let cycle = configuration.cycle(of: step)
         if cycle == step {
             let mended = state.cycle.close(
                 cycle, header, chain, among: state.openChains,
                 resolution: configuration.resolution, cores: state.machine.coreCount,
-                isSummed: isPlausible)
+                isSummed: isPlausible,
+                isPresent: clock.isPresent(
+                    step, now: now, resolution: configuration.resolution))
             if isPlausible { cycles.note(cycle, closedBy: self) }
             if let mended { cycles.noteMended(mended, of: self) }
         }

@@ -29,6 +29,9 @@ final class RollUps: Sendable {
         /// Cycles that the log does not have as they are.
         var changed: Set<Int64> = []
         var isLogged = false
+        /// Numbers of the cycles that are whole although the log was not read to its beginning yet;
+        /// `nil` when all are.
+        var wholeCycles: Set<Int64>?
     }
 
     init(configuration: ModelConfiguration) {
@@ -52,13 +55,16 @@ final class RollUps: Sendable {
 
     /// Adds one node's sums of one cycle: a row for each of these namespaces, empty for one that has
     /// no pod there any more.
+    ///
+    /// - Parameter isPresent: the cycle may be the newest of all.
     func add(
-        cycle: Int64, _ namespaces: [RollUpSeries], _ rows: UnsafeBufferPointer<RollUpRow>
+        cycle: Int64, _ namespaces: [RollUpSeries], _ rows: UnsafeBufferPointer<RollUpRow>,
+        isPresent: Bool = true
     ) {
         let index = cycle / configuration.resolution
         let count = cycleCount
         state.withLock { state in
-            state.newestCycle = max(state.newestCycle, cycle)
+            if isPresent { state.newestCycle = max(state.newestCycle, cycle) }
             if state.isLogged { state.changed.insert(index) }
             state.reportingNodes.add(at: index, cycles: count)
             for (series, row) in zip(namespaces, rows) where row.present != 0 {
@@ -75,6 +81,12 @@ final class RollUps: Sendable {
     /// Notes from now on what `takeChanged` is asked for.
     func beginLogging() { state.withLock { $0.isLogged = true } }
 
+    /// From now on only these cycles are what the log has of them, until `becomeWhole`.
+    func beginInParts(whole: Set<Int64>) { state.withLock { $0.wholeCycles = whole } }
+
+    /// What the log has was put under everything.
+    func becomeWhole() { state.withLock { $0.wholeCycles = nil } }
+
     /// The sums of the cycles that something was added to since the last question.
     func takeChanged() -> [CycleEntry] {
         let resolution = configuration.resolution
@@ -90,19 +102,26 @@ final class RollUps: Sendable {
                 }
                 return CycleEntry(
                     index: index, resolution: resolution,
-                    nodeCount: state.reportingNodes.count(at: index), sums: sums)
+                    nodeCount: state.reportingNodes.count(at: index), sums: sums,
+                    isPart: !(state.wholeCycles?.contains(index) ?? true))
             }
         }
     }
 
     /// Puts the sums of a cycle in the place of what is there.
-    func restore(_ entry: CycleEntry) {
+    ///
+    /// - Parameters:
+    ///   - isAdded: to what is there, instead.
+    ///   - present: later cycles are not taken for the newest, milliseconds since the epoch.
+    func restore(_ entry: CycleEntry, isAdded: Bool = false, present: Int64 = .max) {
         // A log of another resolution counts other cycles.
         guard entry.resolution == configuration.resolution else { return }
         let count = cycleCount
         state.withLock { state in
-            state.newestCycle = max(state.newestCycle, entry.index &* entry.resolution)
-            state.reportingNodes.set(entry.nodeCount, at: entry.index, cycles: count)
+            let cycle = entry.index &* entry.resolution
+            if cycle <= present { state.newestCycle = max(state.newestCycle, cycle) }
+            let before = isAdded ? state.reportingNodes.count(at: entry.index) : 0
+            state.reportingNodes.set(before + entry.nodeCount, at: entry.index, cycles: count)
             for sums in entry.sums {
                 let series: RollUpSeries
                 if sums.namespace.isEmpty {
@@ -113,7 +132,11 @@ final class RollUps: Sendable {
                     series = RollUpSeries(namespace: sums.namespace)
                     state.namespaces[sums.namespace] = series
                 }
-                series.set(sums.row, at: entry.index, cycles: count)
+                if isAdded {
+                    series.add(sums.row, at: entry.index, cycles: count)
+                } else {
+                    series.set(sums.row, at: entry.index, cycles: count)
+                }
             }
         }
     }

@@ -37,6 +37,13 @@ final class SubjectRecord {
 
         var chain: Int { Int(chain32) }
 
+        /// The same slots and frames in another chain of the node.
+        func moved(to chain: Int) -> Self {
+            var place = Self(chain: chain, slot: slot, firstSequence: firstSequence)
+            place.lastSequence = lastSequence
+            return place
+        }
+
         /// Stands for no place: chains count from 0.
         fileprivate static let none = Place(chain: -1, slot: 0, firstSequence: 0)
         fileprivate var isNone: Bool { chain32 < 0 }
@@ -52,7 +59,10 @@ final class SubjectRecord {
     var places: [Place] { firstPlace.isNone ? [] : [firstPlace] + morePlaces }
 
     func enter(chain: Int, slot: Slot, firstSequence: UInt64) {
-        let place = Place(chain: chain, slot: slot, firstSequence: firstSequence)
+        enter(Place(chain: chain, slot: slot, firstSequence: firstSequence))
+    }
+
+    func enter(_ place: Place) {
         if firstPlace.isNone { firstPlace = place } else { morePlaces.append(place) }
     }
 

@@ -40,6 +40,8 @@ final class RestartCourse {
     private(set) var cluster: Cluster
     private(set) var writer: LogWriter
     private(set) var report: LogRestorer.Report
+    /// What of the window was not read yet.
+    private var past: LogPast?
     var files: FaultyLogFiles
     private var committer: LogCommitter
     private let modelConfiguration: ModelConfiguration
@@ -48,6 +50,8 @@ final class RestartCourse {
     private var peers: [Peer] = []
     private var random: SeededRandom
     private(set) var restartCount = 0
+    /// Restarts that left a part for later.
+    private(set) var pastCount = 0
     /// Where things go wrong; for messages.
     var what: String
 
@@ -75,17 +79,17 @@ final class RestartCourse {
                         stepLength: Self.resolution, clockMayStep: false, mayRestart: agentsRestart)
                 ))
         }
-        (cluster, report, writer, committer) = try Self.start(
+        (cluster, report, past, writer, committer) = try Self.start(
             files, configuration, log, hands)
     }
 
     private static func start(
         _ files: FaultyLogFiles, _ configuration: ModelConfiguration, _ log: LogConfiguration,
         _ hands: ManualClock
-    ) throws -> (Cluster, LogRestorer.Report, LogWriter, LogCommitter) {
+    ) throws -> (Cluster, LogRestorer.Report, LogPast?, LogWriter, LogCommitter) {
         let names = RandomPodNames(uids: [])
         let cluster = Cluster(configuration: configuration) { names.pod(uid: $0)?.namespace }
-        let report = try LogRestorer(files: files, cluster: cluster).restore()
+        let (report, past) = try LogRestorer(files: files, cluster: cluster).restorePresent()
         let writer = LogWriter(
             files: files, firstSegment: report.nextSegment, firstBatch: report.nextBatch,
             configuration: log)
@@ -93,7 +97,7 @@ final class RestartCourse {
         let committer = LogCommitter(
             writer, cluster, LogRetention(files: files, configuration: log), names: nil,
             try EventLoop(clock: .manual(hands)))
-        return (cluster, report, writer, committer)
+        return (cluster, report, past, writer, committer)
     }
 
     // MARK: What happens
@@ -152,6 +156,11 @@ final class RestartCourse {
     /// Says hello and sends what the other end does not have.
     private func connect(_ index: Int) throws {
         guard let last = peers[index].frames.last else { return }
+        let isUnknown = cluster.node(named: peers[index].random.name) == nil
+        if isUnknown, cluster.hasPastToRead.load(ordering: .acquiring) {
+            peers[index].model = nil
+            return
+        }
         let (model, _) = try #require(cluster.enter(last.hello, now: 0))
         let welcome = model.begin(last.hello)
         peers[index].model = model
@@ -190,7 +199,11 @@ final class RestartCourse {
     }
 
     /// Nothing more is written; another process finds what is left.
-    func restart(_ cut: Cut, change: (FaultyLogFiles) -> Void = { _ in }) throws {
+    ///
+    /// - Parameter readsAll: at once, before agents find it again.
+    func restart(
+        _ cut: Cut, readsAll: Bool = true, change: (FaultyLogFiles) -> Void = { _ in }
+    ) throws {
         restartCount += 1
         let share = Double.random(in: 0...1, using: &random)
         switch cut {
@@ -199,8 +212,17 @@ final class RestartCourse {
         case .torn: files = files.afterPowerCut(keeping: share, reordered: &random)
         }
         change(files)
-        (cluster, report, writer, committer) = try Self.start(
+        (cluster, report, past, writer, committer) = try Self.start(
             files, modelConfiguration, logConfiguration, hands)
+        if readsAll { readPast() }
+    }
+
+    /// Reads what of the window was left for later.
+    func readPast() {
+        guard let past else { return }
+        self.past = nil
+        pastCount += 1
+        report.add(past.restore())
     }
 
     /// Agents find the aggregator again.

@@ -41,6 +41,33 @@ import Wire
         #expect(course.report.frames > 20, "seed \(seed)")
     }
 
+    /// Agents go on, and other processes die, before the older part of the window was read.
+    @Test(arguments: seeds(6))
+    func agentsGoOnWhileTheRestIsRead(seed: UInt64) throws {
+        let course = try RestartCourse(seed: seed, nodes: 3, log: Self.log, what: "seed \(seed)")
+        var random = SeededRandom(seed: seed)
+        for _ in 0..<8 {
+            try course.run(steps: Int.random(in: 1...9, using: &random))
+            let cut = RestartCourse.Cut.allCases.randomElement(using: &random) ?? .synced
+            try course.restart(cut, readsAll: false)
+            try course.reconnect()
+            try course.run(steps: Int.random(in: 0...3, using: &random))
+            if Bool.random(using: &random) { course.readPast() }
+        }
+        course.readPast()
+        try course.reconnect()
+        try course.run(steps: 10)
+        try course.expectEverything()
+        #expect(course.pastCount > 0, "seed \(seed)")
+        #expect(course.report.losses == NodeRestorer.Losses(), "seed \(seed)")
+        // What was added to older cycles meanwhile is in the log, too.
+        try course.restart(.synced)
+        try course.expectAcknowledgedIsKept()
+        try course.reconnect()
+        try course.run(steps: 1)
+        try course.expectEverything()
+    }
+
     /// The call of each number fails for good, then the power goes.
     @Test(arguments: RestartCourse.Cut.allCases)
     func thePowerMayGoAtEveryCall(cut: RestartCourse.Cut) throws {

@@ -155,9 +155,9 @@ import Wire
 
     @Test func theLargestNodeMayHaveNoMoreSubjects() throws {
         var scene = try Scene(nodes: 2, steps: 3)
-        scene.use(980 - 15)
+        scene.use(935)
         scene.turn()
-        scene.use(955)
+        scene.use(925)
         scene.turn()
         #expect(scene.cluster.gate.level == .narrow)
         try Scene.addUnit(scene.agents[0], 50)
@@ -195,7 +195,7 @@ import Wire
         #expect(scene.cluster.gate.refusals.nodes == 1)
         // A node that is known may come back.
         #expect(Self.refusal(of: scene.agents[0].hello, scene.cluster, counters) == nil)
-        scene.use(940)
+        scene.use(910)
         scene.turn()
         #expect(scene.cluster.gate.level == .narrow)
         scene.use(800)
@@ -205,6 +205,25 @@ import Wire
         try scene.models[0].receive(
             scene.agents[0].frame(step: scene.step + 1_000, key: true))
         #expect(scene.models[0].lastStep == scene.step + 1_000)
+    }
+
+    @Test func whatWasAdmittedCountsBeforeItHasItsMemory() throws {
+        let scene = try Scene(nodes: 1, steps: 3)
+        scene.use(800)
+        scene.turn()
+        let model = scene.models[0]
+        // 21 subjects fit below 95 %, taken high; there is nothing of them to be seen in what is used.
+        for _ in 0..<20 { #expect(scene.cluster.gate.admits(1, of: model)) }
+        scene.turn()
+        #expect(scene.memory.current.used < Scene.limit * 81 / 100)
+        #expect(scene.memory.current.expected > Scene.limit * 90 / 100)
+        for _ in 0..<20 { _ = scene.cluster.gate.admits(1, of: model) }
+        #expect(!scene.cluster.gate.admits(30, of: model))
+        // They took less: others may come when that has shown.
+        for _ in 0..<6 { scene.turn() }
+        #expect(scene.cluster.gate.level == .open)
+        #expect(scene.memory.current.expected == scene.memory.current.used)
+        #expect(scene.cluster.gate.admits(10, of: model))
     }
 
     private static func refusal(

@@ -16,8 +16,12 @@ import Wire
         var speakers: [Cluster.Speaker] = []
         var step: Int64 = 1_000_000
 
-        init(nodes: Int, window: Int64 = 300_000, expected: Set<String>? = nil) throws {
+        init(
+            nodes: Int, window: Int64 = 300_000, resolution: Int64 = 10_000,
+            expected: Set<String>? = nil
+        ) throws {
             var configuration = ModelConfiguration()
+            configuration.resolution = resolution
             configuration.window = window
             cluster = Cluster(configuration: configuration) { $0 == "uid-1" ? "default" : nil }
             var names: (@Sendable () -> Set<String>)?
@@ -156,6 +160,30 @@ import Wire
         for _ in 0..<80 { try scene.pass([1]) }
         let steps = model.read { $0.chains.map(\.lastStep) }
         #expect(steps.allSatisfy { $0 <= scene.step })
+    }
+
+    /// At a second's resolution a clock that is half a minute ahead is within what is believed, and still
+    /// decides nothing for the others.
+    @Test func aClockThatIsAheadOfTheOthersMakesNobodySilent() throws {
+        let scene = try Scene(nodes: 4, resolution: 1_000)
+        let now = { (scene: Scene) in Int64(scene.clock.realtimeNanoseconds / 1_000_000) }
+        for _ in 0..<30 {
+            scene.clock.advance(nanoseconds: 1_000_000_000)
+            for (index, (agent, model)) in zip(scene.agents, scene.models).enumerated() {
+                // One reads half a minute ahead of the others; all are some time ahead of us.
+                let step = now(scene) + (index == 3 ? 37_000 : 7_000)
+                agent.set(1, .memoryUsage, 100)
+                try model.receive(agent.frame(step: step), now: now(scene))
+            }
+            scene.keeper.turn()
+        }
+        #expect(scene.cluster.rollUps.newestCycle == now(scene) + 7_000)
+        #expect(scene.counts == counts(4, of: 4))
+        // What the one brought counts for its own cycles.
+        let reader = ModelReader(cluster: scene.cluster, names: NoNames())
+        let series = try reader.series(.memoryUsage, of: .cluster)
+        #expect(series.last?.cycle == now(scene) + 37_000)
+        #expect(series.contains { $0.cycle == now(scene) + 7_000 })
     }
 
     @Test func aHistoryThatCannotBeDecodedIsDroppedAndTheNodeGoesOn() throws {

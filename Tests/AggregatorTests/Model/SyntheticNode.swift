@@ -92,7 +92,7 @@ final class SyntheticNode {
 
 extension NodeModel {
     /// Takes records as an ingest session would.
-    func receive(_ records: [Record]) throws {
+    func receive(_ records: [Record], now: Int64 = .max) throws {
         for record in records {
             try record.payload.withUnsafeBytes { payload in
                 switch record.type {
@@ -100,7 +100,7 @@ extension NodeModel {
                     var reader = ByteReader(payload)
                     try select(try reader.varint(), begins: record.flags.contains(.begins))
                 case .subjects: try receiveSubjects(payload)
-                case .frame: _ = try receiveFrame(payload)
+                case .frame: _ = try receiveFrame(payload, now: now)
                 default: preconditionFailure("\(record.type)")
                 }
             }

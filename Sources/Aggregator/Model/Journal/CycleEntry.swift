@@ -16,12 +16,15 @@ struct CycleEntry {
     /// Nodes that brought a frame for it.
     let nodeCount: Int
     let sums: [Sums]
+    /// They come on top of what an earlier record has: the payload of a `cyclePart` record.
+    let isPart: Bool
 
-    init(index: Int64, resolution: Int64, nodeCount: Int, sums: [Sums]) {
+    init(index: Int64, resolution: Int64, nodeCount: Int, sums: [Sums], isPart: Bool = false) {
         self.index = index
         self.resolution = resolution
         self.nodeCount = nodeCount
         self.sums = sums
+        self.isPart = isPart
     }
 
     func encode(into bytes: inout [UInt8]) {
@@ -39,7 +42,8 @@ struct CycleEntry {
         }
     }
 
-    init(decoding payload: UnsafeRawBufferPointer) throws(WireError) {
+    init(decoding payload: UnsafeRawBufferPointer, isPart: Bool = false) throws(WireError) {
+        self.isPart = isPart
         var reader = ByteReader(payload)
         index = try reader.signedVarint()
         resolution = try reader.signedVarint()

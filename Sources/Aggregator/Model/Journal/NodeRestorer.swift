@@ -25,14 +25,21 @@ final class NodeRestorer {
     private var unnamed: Set<ChainID>?
     /// The newest state is being taken.
     private var isDecoding = false
+    /// The node that this one becomes the past of; `nil` where it is the whole.
+    private let successor: NodeModel?
+    /// The first record was a state: nothing from before is needed. `nil` before it.
+    private var hasStateFirst: Bool?
+    var beganWithState: Bool { hasStateFirst ?? false }
 
-    init(_ node: NodeModel, horizon: Int64) {
+    init(_ node: NodeModel, horizon: Int64, inFrontOf successor: NodeModel? = nil) {
         self.node = node
         self.horizon = horizon
+        self.successor = successor
     }
 
     /// Keeps a record until `work` or `finish`. Quick: the reader of the log calls it.
     func hold(_ record: LogRecord.View) {
+        if hasStateFirst == nil { hasStateFirst = record.kind == .nodeState }
         if record.kind == .nodeState {
             if ready.isEmpty { swap(&ready, &tail) } else { ready += tail }
             tail.removeAll(keepingCapacity: true)
@@ -46,9 +53,10 @@ final class NodeRestorer {
         ready.removeAll(keepingCapacity: true)
     }
 
-    /// Takes the rest and brings the decoders up to it.
+    /// Takes the rest and brings the decoders up to it, or puts all of it in front of what is there.
     func finish() {
         work()
+        if let successor { return finish(inFrontOf: successor) }
         isDecoding = true
         take(tail)
         tail = []
@@ -60,6 +68,17 @@ final class NodeRestorer {
         }
         ready = []
     }
+
+    private func finish(inFrontOf successor: NodeModel) {
+        take(tail)
+        tail = []
+        ready = []
+        node.restore { endUnnamed(in: &$0) }
+        successor.adopt(node)
+    }
+
+    /// A pod has, or had, a subject on the node.
+    private func meet(_ uid: String) { (successor ?? node).meet(uid) }
 
     private func take(_ records: [UInt8]) {
         records.withUnsafeBytes { bytes in
@@ -91,7 +110,7 @@ final class NodeRestorer {
             let range = try SequenceRange(decoding: record.payload)
             state.counters.gapFrames &+= state.settled.insert(range)
         case .facts: state.machine = try MachineFacts(decoding: record.payload)
-        case .node, .metadata, .cycle, .batchBegin, .batchEnd, .continuation: break
+        case .node, .metadata, .cycle, .cyclePart, .batchBegin, .batchEnd, .continuation: break
         }
     }
 
@@ -155,7 +174,7 @@ final class NodeRestorer {
             guard let slot = entry.slot else { continue }
             chain.place(
                 record, in: slot, schema: entry.schema, firstSequence: entry.firstSequence)
-            if let pod = entry.subject.attributes[.podUID] { node.meet(pod) }
+            if let pod = entry.subject.attributes[.podUID] { meet(pod) }
         }
         chain.restoreReadings(snapshot)
     }
@@ -209,12 +228,12 @@ final class NodeRestorer {
             guard !chain.isBehind else {
                 throw .sequenceGap(expected: entry.sequence, actual: 0)
             }
-            header = try state.decode(entry.frame, in: chain) { node.meet($0) }
+            header = try state.decode(entry.frame, in: chain) { meet($0) }
         } else {
             for record in state.pending {
                 for change in record.changes {
                     try chain.decoder.apply(change)
-                    if let pod = state.note(change, in: chain) { node.meet(pod) }
+                    if let pod = state.note(change, in: chain) { meet(pod) }
                 }
             }
             chain.skip(to: entry.step)
