@@ -25,18 +25,18 @@ def zigzag(v):
     return ((v << 1) ^ (v >> 63)) & MASK
 
 
-def log(z):
-    y = min(z, (1 << 48) - 1) + 1
-    b = y.bit_length() - 1
-    return 32 * b + ((32 * y >> b) - 32)
+class Mean:
+    """How large numbers were, in quarters of a bit; None before the first."""
 
+    def __init__(self, m=None):
+        self.m = m
 
-def step(m, x):
-    return m + ((x - m + 2) >> 2)
+    def learn(self, t):
+        size = 4 * min(t.bit_length() - 1, 39)
+        self.m = size if self.m is None else self.m + ((size - self.m + 2) >> 2)
 
-
-def parameter(m):
-    return min((m + 16) >> 5, 40)
+    def parameter(self):
+        return (self.m >> 2) + 1
 
 
 class Bytes:
@@ -90,62 +90,43 @@ class Bits:
         return (1 << n) + self.bits(n) - (1 << k)
 
 
-class State:
+class State(Mean):
     """What was learnt of a column."""
 
-    def __init__(self, plain=None, centred=4095, middle=0):
-        self.plain, self.centred, self.middle = plain, centred, middle
-
     def copy(self):
-        return State(self.plain, self.centred, self.middle)
+        return State(self.m)
 
     def read(self, bits, positive, fresh, value, granularity):
         """A change, and whether it is raw."""
-        centred = self.plain is not None and self.centred + 8 < self.plain
-        if self.plain is None:
+        if self.m is None:
             length = max(0, abs(value).bit_length() - (granularity.bit_length() - 1))
             k = 8 if fresh else min(length * 5 >> 3, 40)
         else:
-            k = parameter((self.centred if centred else self.plain) - 1)
+            k = self.parameter()
         z = bits.golomb(k)
         if z is None:
             raw = bits.bits(1)
             v = unzigzag(bits.bits(bits.bits(6) + 1))
             if raw:
                 return v, True
-        elif centred:
-            v = signed(self.middle + unzigzag(z))
-        elif positive:
-            v = signed(z + 1)
         else:
-            v = signed(-unzigzag(z + 1))
-        self.learn(v, positive)
+            v = signed(z + 1) if positive else signed(-unzigzag(z + 1))
+        self.learn(v if positive and v > 0 else zigzag(-v))
         return v, False
-
-    def learn(self, v, positive):
-        p = 1 + log(v - 1 if positive and v > 0 else (zigzag(-v) - 1) & MASK)
-        m = max(-(2**39 - 1), min(v, 2**39 - 1))
-        if self.plain is None:
-            self.plain, self.centred, self.middle = p, 4095, m
-            return
-        q = 1 + log(zigzag(v - self.middle))
-        self.plain = step(self.plain, p)
-        self.centred = q if self.centred == 4095 else step(self.centred, q)
-        self.middle += (m - self.middle) >> 1
 
 
 class Group:
     def __init__(self):
-        self.steady, self.silent, self.length = 64, 128, State()
+        self.silent, self.length = Mean(12), State()
 
 
 class Flags:
     def __init__(self):
-        self.last = self.before = self.recent = self.earlier = 0
+        self.last = self.recent = self.earlier = 0
 
     def copy(self):
         f = Flags()
-        f.last, f.before, f.recent, f.earlier = self.last, self.before, self.recent, self.earlier
+        f.last, f.recent, f.earlier = self.last, self.recent, self.earlier
         return f
 
 
@@ -240,7 +221,8 @@ class Decoder:
     def frame(self, payload):
         r = Bytes(payload)
         flags = r.byte()
-        if flags & 1:
+        assert flags in (0, 2, 33)
+        if flags == 33:
             sequence, time, delay, interval = r.varint(), r.signed(), r.signed(), 0
             self.index = 0
         else:
@@ -251,7 +233,7 @@ class Decoder:
             time = old_time + old_interval + error
             delay = old_delay + r.signed()
             interval = time - old_time
-        self.key = bool(flags & 1)
+        self.key = flags == 33
         self.header = (sequence, time, delay, interval)
         self.delay = delay
         if self.key:
@@ -295,11 +277,11 @@ class Decoder:
     def read_flags(self, members, group, bits):
         columns = 0
         left = bits.golomb(0)
-        next_silent = next_steady = None
+        next_silent = None
 
         def silent_distance():
-            distance = bits.golomb(parameter(group.silent))
-            group.silent = step(group.silent, log(distance))
+            distance = bits.golomb(group.silent.parameter())
+            group.silent.learn(distance + 1)
             return distance
 
         if left:
@@ -311,36 +293,22 @@ class Decoder:
                     else [Flags() for _ in subject.flags])
             for word, f in enumerate(subject.flags):
                 width = min(64, len(subject.values) - 64 * word)
-                everything = (1 << width) - 1
-                wavering = f.last ^ f.before
-                steady = ~wavering & (f.last | f.recent | f.earlier) & everything
-                flags = f.last & f.before
+                active = f.recent | f.earlier
+                flags = 0
                 for column in range(width):
-                    if not steady >> column & 1:
-                        continue
-                    if next_steady is None:
-                        distance = next_steady = bits.golomb(parameter(group.steady))
-                        self.distance = distance
-                    if next_steady == 0:
-                        flags ^= 1 << column
-                        group.steady = step(group.steady, log(self.distance))
-                        self.distance = next_steady = bits.golomb(parameter(group.steady))
-                    else:
-                        next_steady -= 1
-                for column in range(width):
-                    if wavering >> column & 1:
+                    if active >> column & 1:
                         flags |= bits.bits(1) << column
                 while left and next_silent < columns + width:
                     bit = 1 << next_silent - columns
-                    assert not bit & (steady | wavering)
+                    assert not bit & active
                     flags |= bit
                     left -= 1
                     if left:
                         next_silent += 1 + silent_distance()
                 columns += width
-                f.before, f.last = f.last, flags
+                f.last = flags
                 f.recent |= flags
-                if self.index % 16 == 0:
+                if self.index % 8 == 0:
                     f.earlier, f.recent = f.recent, 0
         assert not left
 

@@ -5,10 +5,9 @@ import Wire
 struct Report {
     /// Length (2 bytes), type and checksum in front of every frame.
     private static let recordBytes = 7
-    /// A record with a range of sequences; the agent's end gets one per frame at 10 s, one per five
-    /// frames at 1 s (it may be as slow as that and still be one every five seconds).
+    /// A record with a range of sequences. The aggregator sends one for every frame, with a log (at most one
+    /// a second, `--log-sync`) and without.
     private static let ackBytes = 10
-    private static let framesPerAck = [1: 5, 10: 1]
 
     private let file: SampleFile
     private let name: String
@@ -30,7 +29,7 @@ struct Report {
             let subjects = SampleSchemas.subjects(of: file, stride: stride)
             let samples = Double(subjects[0].rows.count * file.seriesCount)
             let size = try HeapwireCodec.measure(subjects, stride: stride)
-            let all = size.frames + size.dictionary + framing(subjects, stride)
+            let all = size.frames + size.dictionary + framing(subjects)
             ours[stride] = Double(all) / samples
             perChanged[stride] = Double(all) / Double(changedSamples(subjects))
             columns.append(
@@ -38,7 +37,7 @@ struct Report {
                     + [text(Double(all) / samples)]
                     + [
                         size.dictionary, size.keyFrame, size.frames - size.keyFrame,
-                        framing(subjects, stride),
+                        framing(subjects),
                     ].map { "\($0) B" } + [text(perChanged[stride] ?? 0)])
         }
         for (index, label) in Self.labels.enumerated() {
@@ -87,7 +86,7 @@ struct Report {
 
     /// Bytes of the codecs above ours, in the order of `labels`.
     private func others(_ subjects: [SampleSubject], stride: Int) throws -> [Int] {
-        let framing = framing(subjects, stride)
+        let framing = framing(subjects)
         var bitmap = VarintBitmapCodec(subjects)
         var entropy = EntropyCodec(subjects)
         let deflates = [DeflateStream(level: 1), DeflateStream(level: 6)]
@@ -125,10 +124,9 @@ struct Report {
         ]
     }
 
-    private func framing(_ subjects: [SampleSubject], _ stride: Int) -> Int {
+    private func framing(_ subjects: [SampleSubject]) -> Int {
         let frames = subjects[0].rows.count
-        let perAck = Self.framesPerAck[stride] ?? 1
-        return Self.recordBytes * (frames + 1) + Self.ackBytes * ((frames + perAck - 1) / perAck)
+        return Self.recordBytes * (frames + 1) + Self.ackBytes * frames
     }
 
     private func changedSamples(_ subjects: [SampleSubject]) -> Int {

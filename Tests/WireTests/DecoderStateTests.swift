@@ -94,7 +94,7 @@ import Wire
 
     @Test func anEmptyDecoderComesBackEmpty() throws {
         let bytes = FrameDecoder().state
-        #expect(bytes == [1, 2, 0, 0])
+        #expect(bytes == [2, 2, 0, 0])
         #expect(try FrameDecoder.restored(from: bytes).state == bytes)
     }
 
@@ -131,7 +131,7 @@ import Wire
             for round in 0..<400 {
                 var corrupt = bytes
                 if random.chance(3) {
-                    corrupt = [1] + (0..<random.below(300)).map { _ in UInt8(random.below(256)) }
+                    corrupt = [2] + (0..<random.below(300)).map { _ in UInt8(random.below(256)) }
                 } else {
                     for _ in 0...random.below(4) {
                         corrupt[random.below(corrupt.count)] = UInt8(random.below(256))
@@ -159,8 +159,8 @@ import Wire
         refuses { $0.fieldsPerSchema = 3 }
         refuses { $0.valuesPerFrame = decoder.layout.valueCount - 1 }
         refuses { $0.dictionaryBytes = decoder.layout.dictionaryBytes - 1 }
-        #expect(throws: WireError.unsupportedVersion(ours: 1, theirs: 2)) {
-            try FrameDecoder.restored(from: [2] + bytes.dropFirst())
+        #expect(throws: WireError.unsupportedVersion(ours: 2, theirs: 1)) {
+            try FrameDecoder.restored(from: [1] + bytes.dropFirst())
         }
     }
 

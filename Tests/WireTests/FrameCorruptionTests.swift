@@ -53,6 +53,16 @@ import Wire
         }
     }
 
+    @Test func aKeyFrameOfAnotherFormatIsRefused() throws {
+        let scene = try Scene(seed: 20, isKey: true)
+        for format in 0..<16 as Range<UInt8> where scene.bytes[0] >> 4 != format {
+            let other = [1 | format << 4] + scene.bytes.dropFirst()
+            #expect(throws: WireError.malformed(what: "frame flags", offset: 0)) {
+                try FrameDecoder(copying: scene.decoder).decode(other)
+            }
+        }
+    }
+
     @Test func truncationAtEveryByteThrows() throws {
         for isKey in [true, false] {
             let scene = try Scene(seed: 21, isKey: isKey)

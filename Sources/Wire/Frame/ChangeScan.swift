@@ -3,10 +3,8 @@
 struct ChangeScan: ~Copyable {
     /// Per flag word: what the encoder has to say about 64 columns of a subject.
     struct Word: BitwiseCopyable {
-        /// Steady columns whose flag is not the expected one.
-        var steady: UInt64 = 0
-        var steadyExceptions: UInt64 = 0
-        var wavering: UInt64 = 0
+        /// Columns with a bit of their own.
+        var active: UInt64 = 0
         /// Silent columns that changed.
         var silentExceptions: UInt64 = 0
         var flags: UInt64 = 0
@@ -46,11 +44,11 @@ struct ChangeScan: ~Copyable {
                 }
             rows[index].isChanged = findChanges(
                 row, state, last: last, next: next + row.offset)
-            var flagged = 0
+            var flagged: UInt64 = 0
             for word in row.firstWord..<row.firstWord &+ row.wordCount {
-                flagged &+= classify(word, state, isTurning: isTurning)
+                flagged |= classify(word, state, isTurning: isTurning)
             }
-            rows[index].flagged = UInt16(truncatingIfNeeded: flagged)
+            rows[index].isFlagged = flagged != 0
         }
     }
 
@@ -68,9 +66,8 @@ struct ChangeScan: ~Copyable {
         _ row: LiveRow, _ state: borrowing FrameState, last: UnsafeMutablePointer<Int64>,
         next: UnsafeMutablePointer<Int64>
     ) -> Bool {
-        let differences = state.differences.base
+        let (expected, differences) = (state.expected.base, state.differences.base)
         let tables = row.tables.pointee
-        var anySource = false
         var anyChange = false
         for wordIndex in 0..<row.wordCount {
             let first = wordIndex &* 64
@@ -81,16 +78,17 @@ struct ChangeScan: ~Copyable {
                 state.scratch[wordIndex].pending = 0
             }
             var word = Word()
+            var seen: UInt64 = 0
             while pending != 0 {
                 let bit = pending & (0 &- pending)
                 let column = first &+ pending.trailingZeroBitCount
                 pending ^= bit
+                seen |= bit
                 let plan = tables.columns[column]
                 let difference = next[column] &- last[column]
                 let units = tables.divisors[column].units(difference)
-                let change =
-                    plan.traits.contains(.hasTerms)
-                    ? (units ?? 0) &- tables.predicted(plan, differences) : units ?? 0
+                let change = (units ?? 0) &- expected[column]
+                expected[column] = 0
                 if units == nil {
                     word.raw |= bit
                     word.flags |= bit
@@ -100,18 +98,20 @@ struct ChangeScan: ~Copyable {
                     changes.base[row.offset &+ column] = change
                 }
                 if plan.traits.contains(.hasWhole), word.flags & bit != 0 {
-                    let whole = differences[Int(plan.whole)]
-                    if whole != 0 { word.hasWhole |= bit }
-                    if whole != 0, whole == units { word.isWhole |= bit }
+                    state.scratch[wordIndex].seen = seen
+                    if let whole = state.difference(Int(plan.whole)) {
+                        word.hasWhole |= bit
+                        if whole == units { word.isWhole |= bit }
+                    }
                 }
-                guard plan.traits.contains(.isSource), let units, units != 0 else { continue }
-                differences[column] = units
-                anySource = true
+                differences[column] = units ?? 0
+                guard let units, units != 0 else { continue }
+                tables.pass(units, of: plan, to: expected)
                 pending |= tables.pend(plan, state.scratch)
             }
+            state.scratch[wordIndex].seen = seen
             words.base[row.firstWord &+ wordIndex] = word
         }
-        if anySource { differences.update(repeating: 0, count: row.count) }
         return anyChange
     }
 
@@ -149,17 +149,12 @@ struct ChangeScan: ~Copyable {
     @inline(__always)
     private mutating func classify(
         _ index: Int, _ state: borrowing FrameState, isTurning: Bool
-    ) -> Int {
+    ) -> UInt64 {
         let known = state.flags.base[index]
         let flags = words.base[index].flags
-        if known.isIdle, flags == 0 { return 0 }
-        let steady = known.steady
-        let wavering = known.wavering
-        words.base[index].steady = steady
-        words.base[index].steadyExceptions = (flags ^ known.expected) & steady
-        words.base[index].wavering = wavering
-        words.base[index].silentExceptions = flags & ~(steady | wavering)
+        words.base[index].active = known.active
+        words.base[index].silentExceptions = flags & ~known.active
         state.flags.base[index].take(flags, turning: isTurning)
-        return flags == 0 ? 0 : flags.nonzeroBitCount
+        return flags
     }
 }

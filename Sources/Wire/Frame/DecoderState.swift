@@ -65,7 +65,7 @@ extension FrameDecoder {
 enum DecoderState {
     /// The first byte. Bytes of another version are refused: a state does not outlive the upgrade of
     /// its reader unless the reader knows the old version too.
-    static let version: UInt8 = 1
+    static let version: UInt8 = 2
 
     /// The second byte.
     struct Mode {
@@ -74,7 +74,7 @@ enum DecoderState {
         let isStale: Bool
         /// The last frame was a key frame.
         let isKey: Bool
-        /// Frames since the memory of flags was turned, 0...15.
+        /// Frames since the memory of flags was turned, less than `ChangeFlags.memoryFrames`.
         let phase: Int
 
         init(header: FrameHeader?, isStale: Bool, phase: Int) {
@@ -90,9 +90,9 @@ enum DecoderState {
             isStale = rawValue & 2 != 0
             isKey = rawValue & 4 != 0
             phase = Int(rawValue >> 4)
-            guard rawValue & 8 == 0, hasHeader || (isStale && !isKey), !isStale || phase == 0 else {
-                return nil
-            }
+            guard rawValue & 8 == 0, hasHeader || (isStale && !isKey), !isStale || phase == 0,
+                phase < ChangeFlags.memoryFrames
+            else { return nil }
         }
 
         var rawValue: UInt8 {

@@ -47,10 +47,9 @@ struct DecoderStateReader: ~Copyable {
                 guard index < count - 1 else { throw malformed("group state") }
                 continue
             }
-            let steady = Int(bits.bits(GroupState.meanBits))
-            let silent = Int(bits.bits(GroupState.meanBits))
-            let length = bits.bit() ? try readSeries(near: SeriesState()) : SeriesState()
-            guard let group = GroupState(steady: steady, silent: silent, length: length),
+            guard let silent = SizeMean(checking: bits.bits(8)),
+                let length = SizeMean(checking: bits.bits(8)),
+                let group = GroupState(silent: silent, length: SeriesState(mean: length)),
                 !group.isInitial
             else { throw malformed("group state") }
             state.groups.base[index] = group
@@ -68,7 +67,7 @@ struct DecoderStateReader: ~Copyable {
             let known = bits.longBits(columns.count)
             for column in columns {
                 let isKnown = known >> UInt64(column - columns.lowerBound) & 1 != 0
-                let near = model.map { series[$0 + column] } ?? SeriesState()
+                let near = DecoderStateCodes.near(model.map { series[$0 + column] })
                 series[row.offset + column] =
                     isKnown ? try readSeries(near: near) : SeriesState()
             }
@@ -80,16 +79,16 @@ struct DecoderStateReader: ~Copyable {
         _ columns: Range<Int>, _ row: FrameLayout.Row, _ model: Int?, _ tables: SchemaPlan.Tables
     ) {
         let changed = bits.longBits(columns.count)
-        let differences = codes.differences.base
+        let expected = codes.expected.base
         for column in columns {
             let plan = tables.columns[column]
             var value = model.map { values[$0 + column] } ?? 0
-            var units =
-                plan.traits.contains(.hasTerms) ? tables.predicted(plan, differences) : 0
+            var units = expected[column]
+            expected[column] = 0
             if changed >> UInt64(column - columns.lowerBound) & 1 != 0 {
                 let code = codes.code(column)
-                let model = code.pointee.model(value: 0, unitBits: 0, isFresh: true)
-                switch code.pointee.read(model, isPositive: false, &bits) {
+                let parameter = code.pointee.parameter(value: 0, unitBits: 0, isFresh: true)
+                switch code.pointee.read(parameter, isPositive: false, &bits) {
                 case .change(let change):
                     units = units &+ change
                 case .raw(let change):
@@ -97,49 +96,26 @@ struct DecoderStateReader: ~Copyable {
                     units = 0
                 }
             }
-            differences[column] = units
+            tables.pass(units, of: plan, to: expected)
             values[row.offset + column] = value &+ units &* Int64(plan.granularity)
         }
     }
 
     private mutating func readFlags(width: Int) -> ChangeFlags {
-        let remembered = bits.longBits(width)
-        guard remembered != 0 else { return ChangeFlags() }
+        let active = bits.longBits(width)
+        guard active != 0 else { return ChangeFlags() }
         var word = ChangeFlags()
-        word.last = FlagReader.spread(over: remembered, &bits)
-        word.beforeLast = FlagReader.spread(over: remembered, &bits)
-        word.recent = FlagReader.spread(over: remembered, &bits)
-        word.earlier = remembered & ~word.recent
+        word.recent = FlagReader.spread(over: active, &bits)
+        word.earlier = active & ~word.recent
         if word.recent != 0 { word.earlier |= FlagReader.spread(over: word.recent, &bits) }
         return word
     }
 
-    private mutating func readSeries(near other: SeriesState) throws(WireError) -> SeriesState {
-        let near = other.isEmpty ? DecoderStateCodes.usualPlain : other.plain
-        let plain = try readMean(near: near)
-        let centred = bits.bit() ? try readMean(near: plain) : nil
-        var middle: Int64
-        // A mean that no series can have leaves a parameter that is too great; it is refused below.
-        if let folded = ExponentialGolomb.read(
-            LogarithmicMean.parameter(max(plain - 1, 0)), &bits)
-        {
-            middle = Varint.unzigzag(folded)
-        } else {
-            let long = SeriesState.readLong(bits)
-            bits = long.reader
-            guard !long.isRaw else { throw malformed("column state") }
-            middle = long.change
-        }
-        guard let state = SeriesState(plain: plain, centred: centred, middle: middle) else {
-            throw malformed("column state")
-        }
-        return state
-    }
-
-    private mutating func readMean(near other: Int) throws(WireError) -> Int {
-        guard let folded = ExponentialGolomb.read(DecoderStateCodes.meanParameter, &bits) else {
-            throw malformed("column state")
-        }
-        return other &+ Int(truncatingIfNeeded: Varint.unzigzag(folded))
+    private mutating func readSeries(near: Int64) throws(WireError) -> SeriesState {
+        guard let folded = ExponentialGolomb.read(DecoderStateCodes.meanParameter, &bits),
+            let mean = SizeMean(
+                checking: UInt64(bitPattern: near &+ Varint.unzigzag(folded))), !mean.isEmpty
+        else { throw malformed("column state") }
+        return SeriesState(mean: mean)
     }
 }

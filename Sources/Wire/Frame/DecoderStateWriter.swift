@@ -38,10 +38,9 @@ struct DecoderStateWriter: ~Copyable {
             let group = state.groups.base[index]
             bits.append(group.isInitial ? 0 : 1, count: 1)
             guard !group.isInitial else { continue }
-            bits.append(UInt64(group.steady), count: GroupState.meanBits)
-            bits.append(UInt64(group.silent), count: GroupState.meanBits)
-            bits.append(group.length.isEmpty ? 0 : 1, count: 1)
-            if !group.length.isEmpty { write(group.length, near: SeriesState()) }
+            for mean in [group.silent, group.length.mean] {
+                bits.append(UInt64(mean.rawValue), count: 8)
+            }
         }
     }
 
@@ -61,16 +60,15 @@ struct DecoderStateWriter: ~Copyable {
         var changed: UInt64 = 0
         var raw: UInt64 = 0
         let changes = codes.changes.base
-        let differences = codes.differences.base
+        let expected = codes.expected.base
         for column in columns {
             let base = model.map { values[$0 + column] } ?? 0
             let difference = values[row.offset + column] &- base
             let plan = tables.columns[column]
             let units = tables.divisors[column].units(difference)
-            let predicted =
-                plan.traits.contains(.hasTerms) ? tables.predicted(plan, differences) : 0
-            differences[column] = units ?? 0
-            changes[column] = units.map { $0 &- predicted } ?? difference
+            changes[column] = units.map { $0 &- expected[column] } ?? difference
+            expected[column] = 0
+            tables.pass(units ?? 0, of: plan, to: expected)
             let bit: UInt64 = 1 << UInt64(column - columns.lowerBound)
             if units == nil { raw |= bit }
             if units == nil || changes[column] != 0 { changed |= bit }
@@ -84,20 +82,15 @@ struct DecoderStateWriter: ~Copyable {
             } else {
                 let code = codes.code(column)
                 code.pointee.write(
-                    changes[column], code.pointee.model(value: 0, unitBits: 0, isFresh: true),
+                    changes[column], code.pointee.parameter(value: 0, unitBits: 0, isFresh: true),
                     isPositive: false, &bits)
             }
         }
     }
 
-    /// Whatever changed in the last two frames is remembered too, so that is said first.
     private mutating func writeFlags(_ word: ChangeFlags, width: Int) {
-        let remembered = word.recent | word.earlier
-        bits.appendLong(remembered, count: width)
-        guard remembered != 0 else { return }
-        FlagWriter.gather(word.last, over: remembered, &bits)
-        FlagWriter.gather(word.beforeLast, over: remembered, &bits)
-        FlagWriter.gather(word.recent, over: remembered, &bits)
+        bits.appendLong(word.active, count: width)
+        if word.active != 0 { FlagWriter.gather(word.recent, over: word.active, &bits) }
         if word.recent != 0 { FlagWriter.gather(word.earlier, over: word.recent, &bits) }
     }
 
@@ -110,36 +103,18 @@ struct DecoderStateWriter: ~Copyable {
         }
         bits.appendLong(known, count: columns.count)
         for column in columns where !series[row.offset + column].isEmpty {
-            write(
-                series[row.offset + column],
-                near: model.map { series[$0 + column] } ?? SeriesState())
-        }
-    }
-
-    private mutating func write(_ state: SeriesState, near other: SeriesState) {
-        let plain = state.plain
-        let near = other.isEmpty ? DecoderStateCodes.usualPlain : other.plain
-        let parameter = DecoderStateCodes.meanParameter
-        ExponentialGolomb.write(Varint.zigzag(Int64(plain - near)), parameter, &bits)
-        bits.append(state.isCentredKnown ? 1 : 0, count: 1)
-        if state.isCentredKnown {
+            let mean = Int64(series[row.offset + column].mean.rawValue)
+            let near = DecoderStateCodes.near(model.map { series[$0 + column] })
             ExponentialGolomb.write(
-                Varint.zigzag(Int64(state.centred - plain)), parameter, &bits)
-        }
-        let middle = Varint.zigzag(state.middle)
-        let middleParameter = LogarithmicMean.parameter(plain - 1)
-        if ExponentialGolomb.fits(middle, middleParameter) {
-            ExponentialGolomb.write(middle, middleParameter, &bits)
-        } else {
-            SeriesState.writeEscape(state.middle, isRaw: false, &bits)
+                Varint.zigzag(mean - near), DecoderStateCodes.meanParameter, &bits)
         }
     }
 }
 
 /// What writer and reader of a state keep alike while they go from subject to subject.
 struct DecoderStateCodes: ~Copyable {
-    /// Of the subject at hand, in units of the columns' granularities.
-    var differences = FramePlane<Int64>(zero: 0)
+    /// Of the subject at hand, in units of the columns' granularities. Zero in between.
+    var expected = FramePlane<Int64>(zero: 0)
     var changes = FramePlane<Int64>(zero: 0)
     /// How the values of every column of every schema are coded, learnt from subject to subject.
     private var codes = FramePlane(zero: SeriesState())
@@ -149,9 +124,9 @@ struct DecoderStateCodes: ~Copyable {
     private var firstCode = 0
 
     /// Parameter of the code for how a mean differs from another.
-    static let meanParameter = 5
+    static let meanParameter = 2
     /// What a mean is taken to be near to where there is none: changes of eight bits.
-    static let usualPlain = 257
+    private static let usualMean: Int64 = 33
 
     init(_ layout: FrameLayout) {
         var end = 0
@@ -163,7 +138,7 @@ struct DecoderStateCodes: ~Copyable {
         }
         models = [Int](repeating: -1, count: firstCodes.count)
         codes.grow(to: end)
-        differences.grow(to: widest)
+        expected.grow(to: widest)
         changes.grow(to: widest)
     }
 
@@ -173,6 +148,14 @@ struct DecoderStateCodes: ~Copyable {
         let model = models[Int(row.schema)]
         models[Int(row.schema)] = row.offset
         return model < 0 ? nil : model
+    }
+
+    /// What a column's mean is taken to be near to.
+    ///
+    /// - Parameter model: of the model's column.
+    static func near(_ model: SeriesState?) -> Int64 {
+        guard let model, !model.isEmpty else { return usualMean }
+        return Int64(model.mean.rawValue)
     }
 
     /// The code of a column of the subject at hand.

@@ -35,7 +35,7 @@ enum ExponentialGolomb {
     @inline(__always)
     static func read(_ k: Int, _ reader: inout BitReader) -> UInt64? {
         let word = reader.peek()
-        let zeros = word.trailingZeroBitCount
+        let zeros = (word | 1 &<< UInt64(prefixLimit)).trailingZeroBitCount
         let n = zeros &+ k
         guard zeros < prefixLimit, zeros &+ n < 56 else {
             // By value, so that the reader can stay in registers.
@@ -61,27 +61,39 @@ enum ExponentialGolomb {
     }
 }
 
-/// A running mean of 32 * log2(z + 1), from which comes the parameter for the next z.
-struct LogarithmicMean {
-    /// The logarithm of the greatest numbers.
-    static let logarithmMax = 48 * 32
+/// A running mean of the sizes of numbers, in one byte, from which comes the parameter for the next.
+struct SizeMean: BitwiseCopyable, Equatable {
+    /// 1 + the mean in quarters of a bit, 0 before the first number.
+    private(set) var rawValue: UInt8
 
-    /// 32 * log2(z + 1), by straight lines between powers of two and no more than for 2^48 - 1:
-    /// 0...1536.
-    @inline(__always)
-    static func logarithm(_ z: UInt64) -> Int {
-        // A double's exponent and the top of its mantissa are just that.
-        let y = Double(Int64(bitPattern: min(z, 1 &<< 48 &- 1) &+ 1))
-        return Int(truncatingIfNeeded: y.bitPattern &>> 47) &- 1_023 &* 32
+    /// The size of the greatest numbers.
+    private static let sizeMax = ExponentialGolomb.parameterMax - 1
+    private static let rawValueMax = 1 + 4 * sizeMax
+
+    /// - Parameter raw: at most `rawValueMax`.
+    init(_ raw: UInt8 = 0) {
+        precondition(raw <= Self.rawValueMax, "a mean size of \(raw) quarters of a bit")
+        rawValue = raw
     }
 
-    /// One quarter of the way to a new value.
-    @inline(__always)
-    static func step(_ mean: Int, to value: Int) -> Int { mean &+ (value &- mean &+ 2) &>> 2 }
+    /// `nil` where no numbers could have led to it.
+    init?(checking raw: UInt64) {
+        guard raw <= UInt64(Self.rawValueMax) else { return nil }
+        rawValue = UInt8(raw)
+    }
 
-    /// The Golomb parameter, rounded.
+    var isEmpty: Bool { rawValue == 0 }
+
+    /// The Golomb parameter when it is not empty: the mean, rounded down, plus one.
     @inline(__always)
-    static func parameter(_ mean: Int) -> Int {
-        min((mean &+ 16) &>> 5, ExponentialGolomb.parameterMax)
+    var parameter: Int { (Int(truncatingIfNeeded: rawValue) &+ 3) &>> 2 }
+
+    /// Goes one quarter of the way to the size of a number, not 0: the position of its top bit.
+    @inline(__always)
+    mutating func learn(_ number: UInt64) {
+        let size = min(63 &- (number | 1).leadingZeroBitCount, Self.sizeMax) &* 4 &+ 1
+        let old = Int(truncatingIfNeeded: rawValue)
+        let next = old &+ (size &- old &+ 2) &>> 2
+        rawValue = UInt8(truncatingIfNeeded: old == 0 ? size : next)
     }
 }

@@ -4,9 +4,6 @@ struct FlagWriter {
     private let words: UnsafeMutablePointer<ChangeScan.Word>
     private let rows: UnsafeMutablePointer<LiveRow>
     private let range: Range<Int>
-    /// Steady columns before the next exception; -1 when that was not written yet.
-    private var toSteady = -1
-    private var steadyDistance: UInt64 = 0
 
     static func write(
         _ range: Range<Int>, _ state: borrowing FrameState, _ scan: borrowing ChangeScan,
@@ -20,16 +17,6 @@ struct FlagWriter {
         group.pointee = flags.group
     }
 
-    private init(
-        group: GroupState, words: UnsafeMutablePointer<ChangeScan.Word>,
-        rows: UnsafeMutablePointer<LiveRow>, range: Range<Int>
-    ) {
-        self.group = group
-        self.words = words
-        self.rows = rows
-        self.range = range
-    }
-
     private mutating func writeAll(_ writer: inout BitWriter) {
         var silent = SilentCursor(rows: rows, words: words, range: range)
         ExponentialGolomb.write(
@@ -39,11 +26,8 @@ struct FlagWriter {
             let row = rows[index]
             for word in 0..<row.wordCount {
                 let scanned = words[row.firstWord &+ word]
-                if scanned.steady != 0 {
-                    writeSteady(scanned, row: index, word: word, &writer)
-                }
-                if scanned.wavering != 0 {
-                    Self.gather(scanned.flags, over: scanned.wavering, &writer)
+                if scanned.active != 0 {
+                    Self.gather(scanned.flags, over: scanned.active, &writer)
                 }
                 var exceptions = scanned.silentExceptions
                 while exceptions != 0 {
@@ -52,52 +36,6 @@ struct FlagWriter {
                 }
             }
         }
-    }
-
-    private mutating func writeSteady(
-        _ word: ChangeScan.Word, row: Int, word wordIndex: Int, _ writer: inout BitWriter
-    ) {
-        if toSteady < 0 { announceSteady(row, wordIndex, word.steady, &writer) }
-        var count = word.steady.nonzeroBitCount
-        var rest = word.steady
-        while toSteady < count {
-            count &-= toSteady &+ 1
-            for _ in 0...toSteady { rest &= rest &- 1 }
-            group.learnSteady(steadyDistance)
-            announceSteady(row, wordIndex, rest, &writer)
-        }
-        toSteady &-= count
-    }
-
-    /// Writes how many steady columns are passed before the next exception, or that are left.
-    private mutating func announceSteady(
-        _ firstRow: Int, _ firstWord: Int, _ firstRest: UInt64, _ writer: inout BitWriter
-    ) {
-        var distance = 0
-        var row = firstRow
-        var word = firstWord
-        var steady = firstRest
-        search: while true {
-            let exceptions = words[rows[row].firstWord &+ word].steadyExceptions & steady
-            if exceptions != 0 {
-                let before = (exceptions & (0 &- exceptions)) &- 1
-                distance &+= (steady & before).nonzeroBitCount
-                break
-            }
-            distance &+= steady.nonzeroBitCount
-            repeat {
-                word &+= 1
-                if word >= rows[row].wordCount {
-                    word = 0
-                    row &+= 1
-                }
-                if row == range.upperBound { break search }
-                steady = words[rows[row].firstWord &+ word].steady
-            } while steady == 0
-        }
-        steadyDistance = UInt64(distance)
-        toSteady = distance
-        ExponentialGolomb.write(steadyDistance, group.steadyParameter, &writer)
     }
 
     /// The bits of a word that are in the mask, side by side.
@@ -154,7 +92,7 @@ private struct SilentCursor {
             if rest != 0 {
                 let position = rest.trailingZeroBitCount
                 let distance = UInt64(columns &+ position)
-                ExponentialGolomb.write(distance, group.silentParameter, &writer)
+                ExponentialGolomb.write(distance, group.silent.parameter, &writer)
                 group.learnSilent(distance)
                 exceptions = rest & (rest &- 1)
                 columns = 0 &- position &- 1

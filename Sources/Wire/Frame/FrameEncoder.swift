@@ -82,8 +82,8 @@ public final class FrameEncoder {
     }
 
     private func writeLength(_ group: Int) {
-        let model = state.groups.base[group].lengthModel
+        let parameter = state.groups.base[group].lengthParameter
         state.groups.base[group].length
-            .write(Int64(groupBits.bitCount), model, isPositive: true, &frameBits)
+            .write(Int64(groupBits.bitCount), parameter, isPositive: true, &frameBits)
     }
 }

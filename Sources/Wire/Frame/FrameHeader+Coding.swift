@@ -7,7 +7,9 @@ extension FrameHeader {
     static let keyFlag: UInt8 = 1
     /// Bit of the flags byte: the step is not the last one plus the last distance of two steps.
     static let stepFlag: UInt8 = 2
-    static let knownFlags: UInt8 = keyFlag | stepFlag
+    /// The flags byte of a key frame. Its high four bits are the format of this frame and all that
+    /// follow from it: what was kept by another version is refused, never read as something else.
+    static let keyFlags: UInt8 = keyFlag | 2 << 4
 
     /// What a later header is coded against.
     public struct Context: Sendable, Equatable {
@@ -46,10 +48,10 @@ extension FrameHeader {
 
     init(reading reader: inout ByteReader, after context: Context?) throws(WireError) {
         let flags = try reader.byte()
-        guard flags & ~Self.knownFlags == 0 else {
+        guard flags == Self.keyFlags || flags & ~Self.stepFlag == 0 else {
             throw .malformed(what: "frame flags", offset: reader.offset - 1)
         }
-        if flags & Self.keyFlag != 0 {
+        if flags == Self.keyFlags {
             self.init(
                 sequence: try reader.varint(), stepMilliseconds: try reader.signedVarint(),
                 readDelayMilliseconds: try reader.signedVarint(), isKey: true)
@@ -71,7 +73,7 @@ extension FrameHeader {
 
     func append(to bytes: inout [UInt8], after context: Context?) {
         guard !isKey, let context else {
-            bytes.append(Self.keyFlag)
+            bytes.append(Self.keyFlags)
             Varint.append(sequence, to: &bytes)
             Varint.append(signed: stepMilliseconds, to: &bytes)
             Varint.append(signed: readDelayMilliseconds, to: &bytes)

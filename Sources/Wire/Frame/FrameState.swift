@@ -12,10 +12,11 @@ struct FrameState: ~Copyable {
     private(set) var groups: FramePlane<GroupState>
     var context: FrameHeader.Context?
     private(set) var live = LiveRows()
-    /// Differences of the subject at hand, in units; zero but for columns that others look at.
+    /// Differences of the subject at hand, in units, of those columns that were looked at.
     private(set) var differences: FramePlane<Int64>
-    /// Of the subject at hand, per 64 columns: predicted columns to look at, and columns whose
-    /// difference others look at. Zero in between.
+    /// What its sums are expected to be by the terms that were looked at. Zero in between.
+    private(set) var expected: FramePlane<Int64>
+    /// Of the subject at hand, per 64 columns.
     let scratch: UnsafeMutablePointer<ScratchWord>
 
     /// Frames since the last key frame.
@@ -30,8 +31,10 @@ struct FrameState: ~Copyable {
     private var lastFresh: [Int32] = []
 
     struct ScratchWord: BitwiseCopyable {
+        /// Sums to look at, because of a term in an earlier word. Zero in between.
         var pending: UInt64 = 0
-        var sources: UInt64 = 0
+        /// Columns that were looked at.
+        var seen: UInt64 = 0
     }
 
     /// - Parameter plans: where schemas are shared with others.
@@ -44,6 +47,7 @@ struct FrameState: ~Copyable {
         flags = FramePlane(zero: ChangeFlags())
         groups = FramePlane(zero: GroupState())
         differences = FramePlane(zero: 0)
+        expected = FramePlane(zero: 0)
     }
 
     /// The same state in memory of its own.
@@ -54,6 +58,7 @@ struct FrameState: ~Copyable {
         flags = FramePlane(copying: other.flags)
         groups = FramePlane(copying: other.groups)
         differences = FramePlane(copying: other.differences)
+        expected = FramePlane(copying: other.expected)
         context = other.context
         frameIndex = other.frameIndex
         plans = other.plans
@@ -82,6 +87,15 @@ struct FrameState: ~Copyable {
     /// Whether any live row is in its first frame.
     var isAnyFresh: Bool { newCount > 0 }
 
+    /// The difference of a column before the one at hand, in units; `nil` for 0.
+    @inline(__always)
+    func difference(_ column: Int) -> Int64? {
+        guard scratch[column &>> 6].seen &>> UInt64(column & 63) & 1 != 0,
+            differences.base[column] != 0
+        else { return nil }
+        return differences.base[column]
+    }
+
     /// Takes a change of the dictionary, or throws and stays as it was.
     ///
     /// - Returns: what changed in the layout. Afterwards ask `packIfSparse`.
@@ -95,6 +109,7 @@ struct FrameState: ~Copyable {
             if sharedPlans != nil { layout.share(number, plan.schema) }
             plans[Int(number)] = plan
             differences.grow(to: schema.fields.count)
+            expected.grow(to: schema.fields.count)
         case .added(let slot, let row):
             begin(slot, row)
         case .removed(let slot, _):

@@ -66,11 +66,11 @@ struct GroupReader {
         _ range: Range<Int>, _ state: borrowing FrameState, _ reader: inout BitReader
     ) throws(WireError) {
         let rows = state.live.base
-        let flagged = try FlagReader.read(range, state, &reader)
-        guard flagged > 0 || state.isAnyFresh else { return }
+        let isAny = try FlagReader.read(range, state, &reader)
+        guard isAny || state.isAnyFresh else { return }
         for index in range {
             if rows[index].isFresh { state.copyModelValues(to: rows[index]) }
-            if rows[index].flagged > 0 { values.read(rows[index], &reader) }
+            if rows[index].isFlagged { values.read(rows[index], &reader) }
         }
     }
 
@@ -79,10 +79,10 @@ struct GroupReader {
     private func readLength(
         _ group: UnsafeMutablePointer<GroupState>, _ reader: inout BitReader
     ) throws(WireError) -> Int {
-        let model = group.pointee.lengthModel
+        let parameter = group.pointee.lengthParameter
         guard
             case .change(let length) = group.pointee.length
-                .read(model, isPositive: true, &reader), length > 0
+                .read(parameter, isPositive: true, &reader), length > 0
         else { throw .malformed(what: "group length", offset: reader.byteOffset) }
         return Int(length)
     }

@@ -9,8 +9,8 @@ struct LiveRow: BitwiseCopyable {
     let tables: UnsafeMutablePointer<SchemaPlan.Tables>
     /// Index of the fresh subject of the same schema that it is predicted from, or -1.
     var model: Int32 = -1
-    /// Columns that changed in the frame at hand, not counting those that changed as predicted.
-    var flagged: UInt16 = 0
+    /// Columns changed in the frame at hand, not counting those that changed as predicted.
+    var isFlagged = false
     /// The frame at hand is its first one.
     var isFresh = false
     /// For the encoder: some value is not the last frame's, or in a first frame the model's.

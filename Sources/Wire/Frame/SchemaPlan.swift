@@ -5,10 +5,9 @@ final class SchemaPlan: @unchecked Sendable {
 
     struct Tables: BitwiseCopyable {
         let columns: UnsafeMutablePointer<Column>
-        /// Runs of terms: see `Column`.
-        let terms: UnsafeMutablePointer<Term>
-        let dependents: UnsafeMutablePointer<Dependents>
-        let farDependents: UnsafeMutablePointer<UInt16>
+        let sources: UnsafeMutablePointer<Source>
+        /// Edges that have no place in a source.
+        let otherEdges: UnsafeMutablePointer<Edge>
         /// For the encoder.
         let divisors: UnsafeMutablePointer<Divisor>
     }
@@ -17,11 +16,8 @@ final class SchemaPlan: @unchecked Sendable {
     /// schemas, which should stay in the cache.
     struct Column: BitwiseCopyable {
         let granularity: UInt32
-        /// Where in `terms` the prediction's run begins: a multiple of four terms, filled up with
-        /// terms of weight 0, which the run at 0 has only.
-        fileprivate(set) var firstTerm: UInt16 = 0
-        /// Where in `dependents` the columns are whose prediction has this one as a term; none at 0.
-        fileprivate(set) var dependents: UInt16 = 0
+        /// Where in `sources` it says which predictions have this column as a term; at 0 none do.
+        fileprivate(set) var source: UInt16 = 0
         /// The column that this one is a part of.
         fileprivate(set) var whole: UInt16 = 0
         /// Significant bits of the granularity, less one.
@@ -39,28 +35,27 @@ final class SchemaPlan: @unchecked Sendable {
         let rawValue: UInt8
         /// A counter without a sum: its changes are nearly always positive.
         static let isPositive = Traits(rawValue: 1)
-        static let hasTerms = Traits(rawValue: 2)
-        static let hasWhole = Traits(rawValue: 4)
-        /// Another column looks at this one's difference.
-        static let isSource = Traits(rawValue: 8)
-        /// Has to do with other columns.
-        static let isRelated: Traits = [.hasTerms, .hasWhole, .isSource]
+        static let hasWhole = Traits(rawValue: 2)
     }
 
-    struct Term: BitwiseCopyable {
-        let column: UInt16
-        /// Another four terms follow this one and its three neighbours.
-        fileprivate(set) var goesOn = false
-        let weight: Int32
+    /// One term of one sum, from the term's column to the sum's.
+    struct Edge: BitwiseCopyable {
+        var weight: Int32 = 0
+        /// The sum's column.
+        var target: UInt16 = 0
     }
 
-    /// Columns whose prediction has one column as a term.
-    struct Dependents: BitwiseCopyable {
+    /// The sums that have one column as a term.
+    struct Source: BitwiseCopyable {
         /// Those in the same word of 64 columns.
-        var near: UInt64 = 0
-        /// Others, which are in later words: a run of `farDependents`.
-        var firstFar: UInt16 = 0
-        var farCount: UInt16 = 0
+        fileprivate(set) var near: UInt64 = 0
+        /// Two edges, because more are rare; without weight where there are less.
+        fileprivate(set) var first = Edge()
+        fileprivate(set) var second = Edge()
+        /// All others, a run of `otherEdges`: first those in the same word, then those in later ones.
+        fileprivate(set) var firstOther: UInt16 = 0
+        fileprivate(set) var firstFar: UInt16 = 0
+        fileprivate(set) var otherEnd: UInt16 = 0
     }
 
     /// Division by a column's granularity where it goes without a rest.
@@ -102,65 +97,54 @@ final class SchemaPlan: @unchecked Sendable {
     init(_ schema: Schema) {
         self.schema = schema
         var columns = schema.fields.map(Column.init)
-        var terms = [Term](repeating: Term(column: 0, weight: 0), count: 4)
-        var dependents = [[UInt16]](repeating: [], count: columns.count)
+        var edges = [[Edge]](repeating: [], count: columns.count)
         for prediction in schema.predictions {
             let column = prediction.column
             switch prediction.source {
             case .part(let whole):
                 columns[column].whole = UInt16(whole)
                 columns[column].traits.insert(.hasWhole)
-                columns[whole].traits.insert(.isSource)
-            case .sum(let sources):
-                columns[column].firstTerm = UInt16(terms.count)
-                columns[column].traits.insert(.hasTerms)
+            case .sum(let terms):
                 columns[column].traits.remove(.isPositive)
-                Self.append(sources, to: &terms)
-                for source in sources {
-                    columns[source.column].traits.insert(.isSource)
-                    if !dependents[source.column].contains(UInt16(column)) {
-                        dependents[source.column].append(UInt16(column))
-                    }
+                for term in terms {
+                    edges[term.column].append(Edge(weight: term.weight, target: UInt16(column)))
                 }
             }
         }
-        var runs = [Dependents()]
-        var far: [UInt16] = []
-        for column in columns.indices where columns[column].traits.contains(.isSource) {
-            columns[column].dependents = UInt16(runs.count)
-            var run = Dependents(firstFar: UInt16(far.count))
-            for dependent in dependents[column] {
-                if Int(dependent) / 64 == column / 64 {
-                    run.near |= 1 << UInt64(dependent % 64)
-                } else {
-                    far.append(dependent)
-                    run.farCount += 1
-                }
-            }
-            runs.append(run)
+        var sources = [Source()]
+        var otherEdges: [Edge] = []
+        for column in columns.indices where !edges[column].isEmpty {
+            columns[column].source = UInt16(sources.count)
+            sources.append(Self.source(column, edges[column], &otherEdges))
         }
         tables = .allocate(capacity: 1)
         tables.initialize(
             to: Tables(
-                columns: Self.copy(columns), terms: Self.copy(terms), dependents: Self.copy(runs),
-                farDependents: Self.copy(far),
+                columns: Self.copy(columns), sources: Self.copy(sources),
+                otherEdges: Self.copy(otherEdges),
                 divisors: Self.copy(schema.fields.map { Divisor($0.granularity) })))
     }
 
-    /// Appends a run, filled up to a multiple of four.
-    private static func append(_ sources: [Prediction.Term], to terms: inout [Term]) {
-        for (index, source) in sources.enumerated() {
-            if index > 0, index.isMultiple(of: 4) { terms[terms.count - 4].goesOn = true }
-            terms.append(Term(column: UInt16(source.column), weight: source.weight))
-        }
-        while !terms.count.isMultiple(of: 4) { terms.append(Term(column: 0, weight: 0)) }
+    private static func source(
+        _ column: Int, _ edges: [Edge], _ otherEdges: inout [Edge]
+    ) -> Source {
+        let near = edges.filter { Int($0.target) / 64 == column / 64 }
+        let far = edges.filter { Int($0.target) / 64 != column / 64 }
+        var source = Source(firstOther: UInt16(otherEdges.count))
+        for edge in near { source.near |= 1 << UInt64(edge.target % 64) }
+        if near.count > 0 { source.first = near[0] }
+        if near.count > 1 { source.second = near[1] }
+        otherEdges += near.dropFirst(2)
+        source.firstFar = UInt16(otherEdges.count)
+        otherEdges += far
+        source.otherEnd = UInt16(otherEdges.count)
+        return source
     }
 
     deinit {
         tables.pointee.columns.deallocate()
-        tables.pointee.terms.deallocate()
-        tables.pointee.dependents.deallocate()
-        tables.pointee.farDependents.deallocate()
+        tables.pointee.sources.deallocate()
+        tables.pointee.otherEdges.deallocate()
         tables.pointee.divisors.deallocate()
         tables.deallocate()
     }
@@ -175,41 +159,48 @@ final class SchemaPlan: @unchecked Sendable {
 }
 
 extension SchemaPlan.Tables {
-    /// What a column's difference should be by its prediction, in its units.
+    /// Adds a column's difference, times their weights, to what is expected of the sums that have
+    /// it as a term.
     @inline(__always)
-    func predicted(
-        _ column: SchemaPlan.Column, _ differences: UnsafeMutablePointer<Int64>
-    ) -> Int64 {
-        var run = terms + Int(truncatingIfNeeded: column.firstTerm)
-        var sum: Int64 = 0
-        while true {
-            for index in 0..<4 {
-                sum &+=
-                    Int64(run[index].weight)
-                    &* differences[Int(truncatingIfNeeded: run[index].column)]
-            }
-            guard run[0].goesOn else { return sum }
-            run += 4
+    func pass(
+        _ units: Int64, of column: SchemaPlan.Column, to expected: UnsafeMutablePointer<Int64>
+    ) {
+        let source = sources + Int(truncatingIfNeeded: column.source)
+        let (first, second) = (source.pointee.first, source.pointee.second)
+        expected[Int(truncatingIfNeeded: first.target)] &+= Int64(first.weight) &* units
+        expected[Int(truncatingIfNeeded: second.target)] &+= Int64(second.weight) &* units
+        if source.pointee.firstOther < source.pointee.otherEnd {
+            passOthers(units, source.pointee, to: expected)
         }
     }
 
-    /// Notes the columns whose prediction has this one as a term; returns those in the same word.
+    @inline(never)
+    private func passOthers(
+        _ units: Int64, _ source: SchemaPlan.Source, to expected: UnsafeMutablePointer<Int64>
+    ) {
+        for index in Int(source.firstOther)..<Int(source.otherEnd) {
+            let edge = otherEdges[index]
+            expected[Int(edge.target)] &+= Int64(edge.weight) &* units
+        }
+    }
+
+    /// Notes the sums that have this column as a term; returns those in the same word.
     @inline(__always)
     func pend(
         _ column: SchemaPlan.Column, _ scratch: UnsafeMutablePointer<FrameState.ScratchWord>
     ) -> UInt64 {
-        let run = dependents + Int(truncatingIfNeeded: column.dependents)
-        if run.pointee.farCount > 0 { pendFar(run.pointee, scratch) }
-        return run.pointee.near
+        let source = sources + Int(truncatingIfNeeded: column.source)
+        if source.pointee.firstFar < source.pointee.otherEnd { pendFar(source.pointee, scratch) }
+        return source.pointee.near
     }
 
     @inline(never)
     private func pendFar(
-        _ run: SchemaPlan.Dependents, _ scratch: UnsafeMutablePointer<FrameState.ScratchWord>
+        _ source: SchemaPlan.Source, _ scratch: UnsafeMutablePointer<FrameState.ScratchWord>
     ) {
-        for index in Int(run.firstFar)..<Int(run.firstFar) &+ Int(run.farCount) {
-            let dependent = Int(farDependents[index])
-            scratch[dependent &>> 6].pending |= 1 &<< UInt64(dependent & 63)
+        for index in Int(source.firstFar)..<Int(source.otherEnd) {
+            let target = Int(otherEdges[index].target)
+            scratch[target &>> 6].pending |= 1 &<< UInt64(target & 63)
         }
     }
 }

@@ -1,122 +1,47 @@
-/// What both ends have learnt about one column of one subject since the last key frame, in 64 bits.
+/// What both ends have learnt about one column of one subject since the last key frame, in a byte: how
+/// large its changes are.
 ///
 /// A *change* v is what the predictions leave of a value's difference, in units of its granularity;
-/// never 0, since a change of 0 is not sent. Kept are
-///
-/// - `plain`, bits 0...11: 1 + the mean logarithm of the changes as such; 0 before the first one;
-/// - `centred`, bits 12...23: 1 + the mean logarithm of the changes less `middle`; 4,095 before the
-///   second one;
-/// - `middle`, bits 24...63, signed: where recent changes lie, half-way to each new one.
-///
-/// Whichever mean is less says how the next change is coded.
-struct SeriesState {
-    private(set) var rawValue: UInt64
+/// never 0, since a change of 0 is not sent. It is coded as a number t, which is not 0 either: v where
+/// changes are expected to be *positive*, else 1, 2, 3, 4, … for 1, -1, 2, -2, ….
+struct SeriesState: BitwiseCopyable, Equatable {
+    /// Of the sizes of t.
+    private(set) var mean: SizeMean
 
-    init() { rawValue = 0 }
+    init(mean: SizeMean = SizeMean()) { self.mean = mean }
 
-    /// A state of its parts; `nil` where no changes could have led to it.
+    var isEmpty: Bool { mean.isEmpty }
+
+    /// The Golomb parameter of the next change.
     ///
-    /// - Parameter centred: `nil` before the second change.
-    init?(plain: Int, centred: Int?, middle: Int64) {
-        let means = 1...1 + LogarithmicMean.logarithmMax
-        guard means.contains(plain), means.contains(centred ?? plain),
-            (-Self.middleLimit...Self.middleLimit).contains(middle)
-        else { return nil }
-        rawValue = 0
-        store(plain: plain, centred: centred ?? Self.unknown, middle: middle)
-    }
-
-    var isEmpty: Bool { rawValue == 0 }
-    var plain: Int { Int(truncatingIfNeeded: rawValue & 0xFFF) }
-    var centred: Int { Int(truncatingIfNeeded: rawValue &>> 12 & 0xFFF) }
-    var isCentredKnown: Bool { centred != Self.unknown }
-    var middle: Int64 { Int64(bitPattern: rawValue) &>> 24 }
-
-    /// Distance between the two means from which on a change is coded less `middle`.
-    private static let margin = 8
-    private static let unknown = 4_095
-    private static let middleLimit: Int64 = 1 << 39 - 1
-
-    /// How the next change is coded.
-    struct Model {
-        let parameter: Int
-        let isCentred: Bool
-        let middle: Int64
-
-        /// The number that stands for a change.
-        @inline(__always)
-        func fold(_ change: Int64, isPositive: Bool) -> UInt64 {
-            if isCentred { return Varint.zigzag(change &- middle) }
-            return isPositive
-                ? UInt64(bitPattern: change &- 1) : Varint.zigzag(0 &- change) &- 1
-        }
-
-        /// Without a branch, since none of it can be foreseen.
-        @inline(__always)
-        func unfold(_ z: UInt64, isPositive: Bool) -> Int64 {
-            let centred = middle &+ Varint.unzigzag(z)
-            let either = 0 &- Varint.unzigzag(z &+ 1)
-            let positive = Int64(bitPattern: z &+ 1)
-            let plain = either ^ ((either ^ positive) & (isPositive ? -1 : 0))
-            return plain ^ ((plain ^ centred) & (isCentred ? -1 : 0))
-        }
-    }
-
     /// - Parameters:
     ///   - value: the value before the change.
     ///   - isFresh: in a subject's first frame.
     @inline(__always)
-    func model(value: Int64, unitBits: UInt8, isFresh: Bool) -> Model {
-        if rawValue == 0 {
-            return Model(
-                parameter: Self.firstParameter(value, Int(unitBits), isFresh), isCentred: false,
-                middle: 0)
-        }
-        let plain = Int(truncatingIfNeeded: rawValue & 0xFFF)
-        let centred = Int(truncatingIfNeeded: rawValue &>> 12 & 0xFFF)
-        let isCentred = centred &+ Self.margin < plain
-        let mean = (isCentred ? centred : plain) &- 1
-        return Model(
-            parameter: LogarithmicMean.parameter(mean), isCentred: isCentred,
-            middle: Int64(bitPattern: rawValue) &>> 24)
+    func parameter(value: Int64, unitBits: UInt8, isFresh: Bool) -> Int {
+        isEmpty ? Self.firstParameter(value, Int(unitBits), isFresh) : mean.parameter
     }
 
     /// A first change is taken to have five eighths of the value's bits.
+    @inline(never)
     private static func firstParameter(_ value: Int64, _ unitBits: Int, _ isFresh: Bool) -> Int {
         if isFresh { return 8 }
         let bits = max(0, 64 &- value.magnitude.leadingZeroBitCount &- unitBits)
         return min((bits &* 5) &>> 3, ExponentialGolomb.parameterMax)
     }
 
-    /// Learns a change.
+    /// The number t of a change.
     @inline(__always)
-    mutating func learn(_ change: Int64, isPositive: Bool) {
-        let plainZ =
-            isPositive && change > 0
-            ? UInt64(bitPattern: change &- 1) : Varint.zigzag(0 &- change) &- 1
-        let plainLog = LogarithmicMean.logarithm(plainZ) &+ 1
-        let clamped = min(max(change, -Self.middleLimit), Self.middleLimit)
-        if rawValue == 0 {
-            store(plain: plainLog, centred: Self.unknown, middle: clamped)
-            return
-        }
-        let middle = Int64(bitPattern: rawValue) &>> 24
-        let centredLog = LogarithmicMean.logarithm(Varint.zigzag(change &- middle)) &+ 1
-        let plain = Int(truncatingIfNeeded: rawValue & 0xFFF)
-        let centred = Int(truncatingIfNeeded: rawValue &>> 12 & 0xFFF)
-        store(
-            plain: LogarithmicMean.step(plain, to: plainLog),
-            centred: centred == Self.unknown
-                ? centredLog : LogarithmicMean.step(centred, to: centredLog),
-            middle: middle &+ (clamped &- middle) &>> 1)
+    private static func number(_ change: Int64, isPositive: Bool) -> UInt64 {
+        isPositive ? UInt64(bitPattern: change) : Varint.zigzag(0 &- change)
     }
 
+    /// The change whose number is t. Without a branch, since it cannot be foreseen.
     @inline(__always)
-    private mutating func store(plain: Int, centred: Int, middle: Int64) {
-        rawValue =
-            UInt64(bitPattern: middle) &<< 24
-            | UInt64(truncatingIfNeeded: centred) &<< 12
-            | UInt64(truncatingIfNeeded: plain)
+    private static func change(_ number: UInt64, isPositive: Bool) -> Int64 {
+        let either = 0 &- Varint.unzigzag(number)
+        let positive = Int64(bitPattern: number)
+        return either ^ ((either ^ positive) & (isPositive ? -1 : 0))
     }
 }
 
@@ -127,15 +52,16 @@ extension SeriesState {
     /// the change in full.
     @inline(__always)
     mutating func write(
-        _ change: Int64, _ model: Model, isPositive: Bool, _ writer: inout BitWriter
+        _ change: Int64, _ parameter: Int, isPositive: Bool, _ writer: inout BitWriter
     ) {
-        let z = model.fold(change, isPositive: isPositive)
-        if ExponentialGolomb.fits(z, model.parameter) {
-            ExponentialGolomb.write(z, model.parameter, &writer)
+        let number = Self.number(change, isPositive: isPositive)
+        if ExponentialGolomb.fits(number &- 1, parameter) {
+            ExponentialGolomb.write(number &- 1, parameter, &writer)
+            mean.learn(number)
         } else {
             Self.writeEscape(change, isRaw: false, &writer)
+            mean.learn(Self.number(change, isPositive: isPositive && change > 0))
         }
-        learn(change, isPositive: isPositive)
     }
 
     /// What `read` found.
@@ -148,20 +74,19 @@ extension SeriesState {
     /// Reads what `write` or `writeEscape` wrote, and learns it unless it is raw.
     @inline(__always)
     mutating func read(
-        _ model: Model, isPositive: Bool, _ reader: inout BitReader
+        _ parameter: Int, isPositive: Bool, _ reader: inout BitReader
     ) -> Read {
-        let change: Int64
-        if let z = ExponentialGolomb.read(model.parameter, &reader) {
-            change = model.unfold(z, isPositive: isPositive)
-        } else {
-            // By value, so that the reader can stay in registers.
-            let long = Self.readLong(reader)
-            reader = long.reader
-            if long.isRaw { return .raw(long.change) }
-            change = long.change
+        if let z = ExponentialGolomb.read(parameter, &reader) {
+            let number = z &+ 1
+            mean.learn(number)
+            return .change(Self.change(number, isPositive: isPositive))
         }
-        learn(change, isPositive: isPositive)
-        return .change(change)
+        // By value, so that the reader can stay in registers.
+        let long = Self.readLong(reader)
+        reader = long.reader
+        if long.isRaw { return .raw(long.change) }
+        mean.learn(Self.number(long.change, isPositive: isPositive && long.change > 0))
+        return .change(long.change)
     }
 
     /// The prefix, whether the change is raw, six bits for the number of bits less one, and the

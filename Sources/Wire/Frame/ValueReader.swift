@@ -3,6 +3,7 @@ struct ValueReader {
     private let values: UnsafeMutablePointer<Int64>
     private let series: UnsafeMutablePointer<SeriesState>
     private let flags: UnsafeMutablePointer<ChangeFlags>
+    private let expected: UnsafeMutablePointer<Int64>
     private let differences: UnsafeMutablePointer<Int64>
     private let scratch: UnsafeMutablePointer<FrameState.ScratchWord>
 
@@ -10,18 +11,35 @@ struct ValueReader {
         values = state.values.base
         series = state.series.base
         flags = state.flags.base
+        expected = state.expected.base
         differences = state.differences.base
         scratch = state.scratch
     }
 
     /// Reads a subject's changes into its row, where there are any.
-    func read(_ row: LiveRow, _ shared: inout BitReader) {
+    @inline(__always)
+    func read(_ row: LiveRow, _ reader: inout BitReader) {
+        if row.isFresh { readFirst(row, &reader) } else { readNext(row, &reader) }
+    }
+
+    // Two copies, each of which knows what it is about.
+
+    private func readFirst(_ row: LiveRow, _ reader: inout BitReader) {
+        read(row, isFresh: true, &reader)
+    }
+
+    private func readNext(_ row: LiveRow, _ reader: inout BitReader) {
+        read(row, isFresh: false, &reader)
+    }
+
+    @inline(__always)
+    private func read(_ row: LiveRow, isFresh: Bool, _ shared: inout BitReader) {
         // A copy can stay in registers.
         var reader = shared
-        let (values, series, differences) = (values, series, differences)
-        let (scratch, flags) = (scratch, flags)
         let tables = row.tables.pointee
-        var anySource = false
+        let values = values + row.offset
+        let series = series + row.offset
+        let (expected, differences) = (expected, differences)
         for word in 0..<row.wordCount {
             let flagged = flags[row.firstWord &+ word].last
             var pending = flagged
@@ -29,65 +47,56 @@ struct ValueReader {
                 pending |= scratch[word].pending
                 scratch[word].pending = 0
             }
-            var sources: UInt64 = 0
+            var seen: UInt64 = 0
             while pending != 0 {
                 let bit = pending & (0 &- pending)
                 let column = word &<< 6 | pending.trailingZeroBitCount
                 pending ^= bit
+                seen |= bit
                 let plan = tables.columns[column]
-                let index = row.offset &+ column
-                var units: Int64 = 0
-                if plan.traits.contains(.hasTerms) { units = tables.predicted(plan, differences) }
+                var units = expected[column]
+                expected[column] = 0
                 if flagged & bit != 0 {
-                    units = Self.readColumn(
-                        plan, values + index, series + index, differences, units,
-                        isFresh: row.isFresh, &reader)
+                    var isRead = true
+                    if plan.traits.contains(.hasWhole) {
+                        scratch[word].seen = seen
+                        if let whole = difference(Int(plan.whole)), reader.bit() {
+                            units = whole
+                            isRead = false
+                        }
+                    }
+                    if isRead {
+                        let parameter = series[column].parameter(
+                            value: values[column], unitBits: plan.unitBits, isFresh: isFresh)
+                        let isPositive = plan.traits.contains(.isPositive) && !isFresh
+                        switch series[column].read(
+                            parameter, isPositive: isPositive, &reader)
+                        {
+                        case .change(let change):
+                            units &+= change
+                        case .raw(let change):
+                            values[column] &+= change
+                            units = 0
+                        }
+                    }
                 }
-                values[index] &+= units &* Int64(plan.granularity)
-                guard plan.traits.contains(.isSource), units != 0 else { continue }
+                values[column] &+= units &* Int64(plan.granularity)
+                // Most columns are no source; it is cheaper to do nothing for them than to ask.
                 differences[column] = units
-                sources |= bit
+                tables.pass(units, of: plan, to: expected)
                 pending |= tables.pend(plan, scratch)
             }
-            scratch[word].sources = sources
-            anySource = anySource || sources != 0
+            scratch[word].seen = seen
         }
-        if anySource { clearDifferences(row.wordCount) }
         shared = reader
     }
 
-    private func clearDifferences(_ wordCount: Int) {
-        for word in 0..<wordCount {
-            var sources = scratch[word].sources
-            while sources != 0 {
-                differences[word &<< 6 | sources.trailingZeroBitCount] = 0
-                sources &= sources &- 1
-            }
-        }
-    }
-
-    /// Reads what a prediction missed, and returns the difference in units. A change that is not in
-    /// units goes straight to the value.
+    /// The difference of a column before the one at hand, in units; `nil` for 0.
     @inline(__always)
-    private static func readColumn(
-        _ plan: SchemaPlan.Column, _ value: UnsafeMutablePointer<Int64>,
-        _ state: UnsafeMutablePointer<SeriesState>,
-        _ differences: UnsafeMutablePointer<Int64>, _ predicted: Int64, isFresh: Bool,
-        _ reader: inout BitReader
-    ) -> Int64 {
-        if plan.traits.contains(.hasWhole) {
-            let whole = differences[Int(plan.whole)]
-            if whole != 0, reader.bit() { return whole }
-        }
-        let isPositive = plan.traits.contains(.isPositive) && !isFresh
-        let model = state.pointee.model(
-            value: value.pointee, unitBits: plan.unitBits, isFresh: isFresh)
-        switch state.pointee.read(model, isPositive: isPositive, &reader) {
-        case .change(let change):
-            return predicted &+ change
-        case .raw(let change):
-            value.pointee &+= change
-            return 0
-        }
+    private func difference(_ column: Int) -> Int64? {
+        guard scratch[column &>> 6].seen &>> UInt64(column & 63) & 1 != 0,
+            differences[column] != 0
+        else { return nil }
+        return differences[column]
     }
 }

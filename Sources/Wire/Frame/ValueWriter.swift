@@ -21,7 +21,7 @@ struct ValueWriter {
     @inline(__always)
     func write(_ row: LiveRow, _ state: borrowing FrameState, _ writer: inout BitWriter) {
         if row.isFresh { state.copyModelValues(to: row) }
-        if row.flagged > 0 {
+        if row.isFlagged {
             for word in 0..<row.wordCount {
                 let scanned = words[row.firstWord &+ word]
                 var rest = scanned.flags
@@ -55,8 +55,8 @@ struct ValueWriter {
         }
         let plan = row.tables.pointee.columns[column]
         let isPositive = plan.traits.contains(.isPositive) && !row.isFresh
-        let model = series[index].model(
+        let parameter = series[index].parameter(
             value: last[index], unitBits: plan.unitBits, isFresh: row.isFresh)
-        series[index].write(change, model, isPositive: isPositive, &writer)
+        series[index].write(change, parameter, isPositive: isPositive, &writer)
     }
 }

@@ -3,7 +3,7 @@ public struct Hello: Sendable, Equatable {
     /// Four bytes before the first record, so that a browser or a wrong port is told apart at once.
     public static let preface: [UInt8] = Array("HWP1".utf8)
     /// The protocol's version, raised when an old peer would misunderstand.
-    public static let version: UInt8 = 1
+    public static let version: UInt8 = 2
 
     public var minimumVersion: UInt8 = Hello.version
     public var maximumVersion: UInt8 = Hello.version
