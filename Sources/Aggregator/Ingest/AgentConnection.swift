@@ -2,7 +2,7 @@ import Wire
 import WireTLS
 
 /// One connection to the ingest port: joins a session to a socket and watches the time.
-final class AgentConnection: StreamConnectionDelegate {
+final class AgentConnection: StreamConnectionDelegate, HandshakeGate {
     private let socket: SocketStream
     private let loop: EventLoop
     private let configuration: IngestConfiguration
@@ -10,6 +10,8 @@ final class AgentConnection: StreamConnectionDelegate {
     private let inputByteCountMax: Int
     private let waiters: CommitWaiters
     private let waitingRoom: WaitingRoom
+    private let handshakes: HandshakeQueue
+    private let knownAddresses: KnownAddresses
     /// In the waiting room; `nil` once it is out.
     private var number: UInt64?
     private var session: IngestSession
@@ -23,9 +25,11 @@ final class AgentConnection: StreamConnectionDelegate {
     init(
         _ socket: SocketStream, loop: EventLoop, session: IngestSession, inputByteCountMax: Int,
         configuration: IngestConfiguration, counters: IngestCounters, waiters: CommitWaiters,
-        waitingRoom: WaitingRoom
+        waitingRoom: WaitingRoom, handshakes: HandshakeQueue, knownAddresses: KnownAddresses
     ) {
         self.waitingRoom = waitingRoom
+        self.handshakes = handshakes
+        self.knownAddresses = knownAddresses
         self.socket = socket
         self.loop = loop
         self.session = session
@@ -51,7 +55,8 @@ final class AgentConnection: StreamConnectionDelegate {
         }
         let connection = StreamConnection(
             stream, loop: loop, inputByteCountMax: inputByteCountMax,
-            outputByteCountMax: configuration.outputBytes, delegate: self)
+            outputByteCountMax: configuration.outputBytes, delegate: self,
+            gate: configuration.tls == nil ? nil : self)
         self.connection = connection
         let (loop, confined) = (loop, LoopConfined(self, to: loop))
         number = waitingRoom.enter { loop.post { confined.value.sendAway() } }
@@ -66,6 +71,10 @@ final class AgentConnection: StreamConnectionDelegate {
             stream.close()
             closed(connection, error: nil)
         }
+    }
+
+    func handshakeWaits(_ connection: StreamConnection) {
+        handshakes.add(connection, isKnown: knownAddresses.contains(socket.peer))
     }
 
     func opened(_ connection: StreamConnection) {
@@ -88,6 +97,7 @@ final class AgentConnection: StreamConnectionDelegate {
         send(output, on: connection)
         if !wasStreaming, session.isStreaming {
             leaveWaitingRoom()
+            if configuration.tls != nil { knownAddresses.insert(socket.peer) }
             Diagnostics.info("agent of node \(session.nodeName) connected from \(socket.peer)")
             if let deadline {
                 loop.schedule(

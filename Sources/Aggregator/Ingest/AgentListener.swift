@@ -29,6 +29,9 @@ final class AgentListener {
     private let configuration: IngestConfiguration
     private let counters: IngestCounters
     private let waitingRoom: WaitingRoom
+    /// By loop.
+    private let handshakes: [LoopConfined<HandshakeQueue>]
+    private let knownAddresses: KnownAddresses
     private var nextLoop = 0
     private let limited = LimitedDiagnostics()
 
@@ -50,6 +53,8 @@ final class AgentListener {
         self.cluster = cluster
         self.configuration = configuration
         self.counters = counters
+        handshakes = loops.map { LoopConfined(HandshakeQueue(loop: $0), to: $0) }
+        knownAddresses = KnownAddresses(countMax: configuration.connections)
         waitingRoom = WaitingRoom(countMax: min(configuration.waiting, configuration.connections))
     }
 
@@ -80,10 +85,12 @@ final class AgentListener {
         }
         counters.connectionOpened()
         let (loop, waiters) = (loops[nextLoop], waiters[nextLoop])
+        let handshakes = handshakes[nextLoop]
         nextLoop = (nextLoop + 1) % loops.count
         let session = IngestSession(
             cluster: cluster, authentication: configuration.authentication, counters: counters)
         let (configuration, counters, waitingRoom) = (configuration, counters, waitingRoom)
+        let knownAddresses = knownAddresses
         let limit = cluster.configuration.limits.recordBytes + 16
         // The session is handed over before its first byte: only the loop's thread uses it.
         let connection = LoopConfined(session, to: loop)
@@ -92,7 +99,8 @@ final class AgentListener {
                 SocketStream(accepted: socket), loop: loop, session: connection.value,
                 inputByteCountMax: limit, configuration: configuration, counters: counters,
                 waiters: waiters.value,
-                waitingRoom: waitingRoom
+                waitingRoom: waitingRoom, handshakes: handshakes.value,
+                knownAddresses: knownAddresses
             ).start()
         }
     }

@@ -19,6 +19,15 @@ public enum SocketAddress: Hashable, Sendable {
         }
     }
 
+    /// The same address with another port.
+    public func withPort(_ port: UInt16) -> SocketAddress {
+        switch self {
+        case .v4(let address, _): .v4(address: address, port: port)
+        case .v6(let high, let low, _, let scope):
+            .v6(high: high, low: low, port: port, scope: scope)
+        }
+    }
+
     /// True for 127.0.0.0/8, ::1 and ::ffff:127.0.0.0/104.
     public var isLoopback: Bool {
         switch self {

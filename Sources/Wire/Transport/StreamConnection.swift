@@ -20,6 +20,14 @@ extension StreamConnectionDelegate {
     public func inputWillEnd(_ connection: StreamConnection) {}
 }
 
+/// Whoever decides when a connection may go on with its handshake, which may cost a thousand times what a
+/// message does.
+public protocol HandshakeGate: AnyObject {
+    /// Bytes for the next step may be there. The connection does nothing until `continueHandshake`,
+    /// which must be called once for each time that this was.
+    func handshakeWaits(_ connection: StreamConnection)
+}
+
 /// A byte stream on an event loop with bounded buffers.
 ///
 /// ```
@@ -42,6 +50,8 @@ public final class StreamConnection: ReadinessHandler {
 
     private var input: ByteQueue
     private var delegate: (any StreamConnectionDelegate)?
+    private weak var gate: (any HandshakeGate)?
+    private var isAtGate = false
     private var state = State.establishing
     private var isReadingPaused = false
     private var isInputEnded = false
@@ -57,10 +67,12 @@ public final class StreamConnection: ReadinessHandler {
     /// - Parameters:
     ///   - inputByteCountMax: the longest message the delegate must see whole.
     ///   - outputByteCountMax: what may wait to be sent; appending more fails.
+    ///   - gate: asked before each step of a handshake; kept by its owner.
     public init(
         _ stream: any ByteStream, loop: EventLoop, inputByteCountMax: Int, outputByteCountMax: Int,
-        delegate: any StreamConnectionDelegate
+        delegate: any StreamConnectionDelegate, gate: (any HandshakeGate)? = nil
     ) {
+        self.gate = gate
         self.stream = stream
         self.loop = loop
         self.delegate = delegate
@@ -139,7 +151,13 @@ public final class StreamConnection: ReadinessHandler {
     // MARK: Events
 
     public func ready(_ readiness: Readiness) {
-        if state == .establishing { establish() }
+        if state == .establishing {
+            // Nothing is read at the gate, so epoll would tell of this for ever.
+            if isAtGate {
+                return end(.connectionFailed(errno: SocketOption.takeError(stream.descriptor)))
+            }
+            establish()
+        }
         guard state != .establishing, state != .closed else { return }
         let isBroken = !readiness.isDisjoint(with: [.failed, .hungUp])
         if isBroken && (isReadingPaused || isInputEnded) {
@@ -160,6 +178,20 @@ public final class StreamConnection: ReadinessHandler {
     }
 
     private func establish() {
+        guard let gate else { return continueEstablishing() }
+        isAtGate = true
+        loop.setInterest([], of: stream.descriptor)
+        gate.handshakeWaits(self)
+    }
+
+    /// The gate lets it make one step. Whatever has become of it meanwhile.
+    public func continueHandshake() {
+        guard isAtGate, state == .establishing else { return }
+        isAtGate = false
+        continueEstablishing()
+    }
+
+    private func continueEstablishing() {
         switch stream.establish() {
         case .done:
             state = .open

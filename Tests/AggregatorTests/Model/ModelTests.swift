@@ -59,6 +59,43 @@ import Wire
         #expect(reader.metricNames(of: .node("n1")).contains("cpu/usage_rate"))
     }
 
+    /// Two catalogues: an agent that is newer than we are sends what we do not know, one that is older does
+    /// not send what we do.
+    @Test func aMetricOfAnotherCatalogueDisturbsNoOther() throws {
+        let cluster = makeCluster()
+        let (newer, older) = (SyntheticNode("newer"), SyntheticNode("older"))
+        let models = [try node(cluster, newer), try node(cluster, older)]
+        try newer.add(
+            0, Subject(kind: .node), [.cpuUsage, .memoryUsage, .memoryRSS],
+            newer: [SchemaField(metric: 65_000, granularity: 7, isCounter: true)])
+        try older.add(0, Subject(kind: .node), [.cpuUsage, .memoryUsage])
+        for step in 1...3 as ClosedRange<Int64> {
+            for agent in [newer, older] {
+                agent.set(0, .cpuUsage, step * 1_000_000_000)
+                agent.set(0, .memoryUsage, step * 4_096)
+            }
+            newer.set(0, .memoryRSS, step)
+            newer.set(0, newer: 65_000, step * 7_000_000)
+            for (model, agent) in zip(models, [newer, older]) {
+                try model.receive(agent.frame(step: 1_000_000 + step * 10_000))
+            }
+        }
+        let reader = ModelReader(cluster: cluster, names: NoNames())
+        for name in ["newer", "older"] {
+            #expect(
+                try reader.series(.memoryUsage, of: .node(name)).map(\.value)
+                    == [.integer(4_096), .integer(8_192), .integer(12_288)])
+            #expect(
+                try reader.series(.cpuUsageRate, of: .node(name)).map(\.value)
+                    == [.integer(100), .integer(100)])
+        }
+        #expect(try reader.series(.memoryRSS, of: .node("newer")).count == 3)
+        #expect(try reader.series(.memoryRSS, of: .node("older")).isEmpty)
+        let ours = Set(reader.metricNames(of: .node("older")))
+        #expect(
+            Set(reader.metricNames(of: .node("newer"))).subtracting(ours) == ["memory/rss"])
+    }
+
     @Test func aNewContainerHasItsFirstRateFromItsStart() throws {
         let cluster = makeCluster()
         let agent = SyntheticNode("n1")

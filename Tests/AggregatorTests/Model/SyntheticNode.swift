@@ -29,8 +29,11 @@ final class SyntheticNode {
         return hello
     }
 
-    func add(_ slot: Slot, _ subject: Subject, _ metrics: [MetricID]) throws {
-        let schema = Schema(([.readOffset] + metrics).map { SchemaField($0) })
+    /// - Parameter newer: further columns, of a catalogue that is newer than ours.
+    func add(
+        _ slot: Slot, _ subject: Subject, _ metrics: [MetricID], newer: [SchemaField] = []
+    ) throws {
+        let schema = Schema(([.readOffset] + metrics).map { SchemaField($0) } + newer)
         let number = schemaNumbers[schema] ?? SchemaNumber(schemaNumbers.count)
         if schemaNumbers[schema] == nil {
             schemaNumbers[schema] = number
@@ -53,6 +56,15 @@ final class SyntheticNode {
     func set(_ slot: Slot, _ metric: MetricID, _ value: Int64) {
         guard let column = subjects[slot]?.2.column(of: metric) else {
             preconditionFailure("slot \(slot) has no \(metric)")
+        }
+        encoder.row(of: slot)[column] = value
+    }
+
+    /// Sets a column of a newer catalogue.
+    func set(_ slot: Slot, newer metric: UInt16, _ value: Int64) {
+        guard let column = subjects[slot]?.2.fields.firstIndex(where: { $0.metric == metric })
+        else {
+            preconditionFailure("slot \(slot) has no metric \(metric)")
         }
         encoder.row(of: slot)[column] = value
     }
