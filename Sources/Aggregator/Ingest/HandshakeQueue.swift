@@ -86,10 +86,11 @@ final class KnownAddresses: Sendable {
     /// Takes one more; where there are too many another goes, whichever.
     func insert(_ peer: SocketAddress) {
         addresses.withLock { addresses in
-            guard addresses.insert(peer.withPort(0)).inserted, addresses.count > countMax else {
-                return
+            let address = peer.withPort(0)
+            if addresses.count >= countMax, !addresses.contains(address) {
+                _ = addresses.popFirst()
             }
-            _ = addresses.popFirst()
+            addresses.insert(address)
         }
     }
 }
