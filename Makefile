@@ -67,7 +67,7 @@ test-faults: test-deps ## each call of the agent fails in every way (three minut
 	$(SWIFT) build --build-tests
 	HEAPWIRE_ALL_FAULTS=1 $(SWIFT) test --skip-build --filter HostFaultTests
 
-test-cgroupv2: deps ## the agent on a real cgroup v2 kernel, in QEMU (two minutes)
+test-cgroupv2: deps ## the agent on a real cgroup v2 kernel, in QEMU (three minutes)
 	$(SWIFT) build -c release --product heapwire-agent
 	@scripts/test-cgroupv2
 

@@ -135,10 +135,10 @@ def agent(bin_directory, name, disabled=(), memory=None, resolution=1):
         stop(process)
 
 
-def measure(bin_directory, tools, containers, seconds, idle_processes=0, resolution=1):
+def measure(bin_directory, tools, containers, seconds, resolution=1):
     memory = MemoryCgroup()
     try:
-        with load(tools, containers), others(idle_processes), aggregator(bin_directory), \
+        with load(tools, containers), aggregator(bin_directory), \
                 agent(bin_directory, "bench", memory=memory, resolution=resolution) as pid:
             # The first three steps read every setting.
             time.sleep(5 + 3 * resolution)
@@ -215,25 +215,44 @@ def by_group(bin_directory, tools, containers, seconds):
     print(json.dumps({"containers": containers, "groups": rows}))
 
 
+def crowd(bin_directory, tools, containers, count, seconds):
+    """The same agent without and with processes that are none of its business, in turns."""
+    used = {0: 0.0, count: 0.0}
+    rounds = 3
+    with load(tools, containers), aggregator(bin_directory), agent(bin_directory, "crowd") as pid:
+        time.sleep(5)
+        for _ in range(rounds):
+            for processes in (0, count):
+                with others(processes):
+                    # That there are other processes is looked at once in ten seconds.
+                    time.sleep(12)
+                    before, began = cpu_nanoseconds(pid), time.monotonic()
+                    time.sleep(seconds / 2)
+                    used[processes] += (cpu_nanoseconds(pid) - before) / 1000 / (time.monotonic() - began) / rounds
+    return used[0], used[count]
+
+
 def scale(bin_directory, tools, seconds):
     """The cost by number of containers, and with processes that are none of the agent's business.
 
     The machine's own cgroups cost something too, so linear is a line that need not go through zero.
     """
     rows = []
-    for count, idle in ((10, 0), (100, 0), (100, 2000), (1000, 0)):
-        r = measure(bin_directory, tools, count, seconds, idle_processes=idle)
-        r["other_processes"] = idle
+    for count in (10, 100, 1000):
+        r = measure(bin_directory, tools, count, seconds)
         rows.append(r)
-        print(f"{count:5} containers, {idle:5,} other processes: {r['cpu_us_per_step']:9.1f} us a step, "
+        print(f"{count:5} containers: {r['cpu_us_per_step']:9.1f} us a step, "
               f"{r['cpu_us_per_container']:7.2f} us a container, {r['cpu_ratio_to_floor']:.2f} of the floor, "
               f"{r['rss_kib']} KiB resident, {r['kernel_memory_kib']} KiB of the kernel's", flush=True)
-    ten, hundred, crowded, thousand = (r["cpu_us_per_step"] for r in rows)
+    ten, hundred, thousand = (r["cpu_us_per_step"] for r in rows)
     low, high = (hundred - ten) / 90, (thousand - hundred) / 900
-    print(f"one container more: {low:.1f} us between 10 and 100, {high:.1f} us between 100 and 1,000")
+    print(f"one container more: {low:.1f} us between 10 and 100, {high:.1f} us between 100 and 1,000", flush=True)
+    alone, crowded = crowd(bin_directory, tools, 100, 2000, seconds)
+    print(f"  100 containers alone: {alone:.1f} us a step, beside 2,000 other processes: {crowded:.1f}")
     print(json.dumps({"scaling": rows, "us_per_container_10_to_100": round(low, 2),
                       "us_per_container_100_to_1000": round(high, 2),
-                      "crowded_ratio": round(crowded / hundred, 3)}))
+                      "us_per_step_alone": round(alone, 1), "us_per_step_crowded": round(crowded, 1),
+                      "crowded_ratio": round(crowded / alone, 3)}))
 
 
 def main():
