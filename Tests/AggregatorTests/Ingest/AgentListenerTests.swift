@@ -16,9 +16,9 @@ import Wire
 
         init(_ configuration: IngestConfiguration) throws {
             loop = try EventLoop(clock: .manual(hands))
-            listener = try AgentListener(
-                .loopback(port: 0), loops: [loop], cluster: cluster, configuration: configuration,
-                counters: counters)
+            listener = AgentListener(
+                try TCPListener(.loopback(port: 0), remedy: "--ingest-port"), loops: [loop],
+                cluster: cluster, configuration: configuration, counters: counters)
             try listener.start()
         }
 
