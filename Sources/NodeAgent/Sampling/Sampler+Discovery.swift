@@ -96,14 +96,15 @@ extension Sampler {
     /// than a minute are looked at every ten seconds.
     private func settleStarts(_ now: Int64, _ isRetry: Bool) {
         guard let tree, let start else { return }
+        // A pod may be empty for ever: no list is made of it in a step that does not look.
+        let limit = configuration.rescanIntervalMilliseconds
+        guard isRetry || unstarted.values.contains(where: { now - $0 < limit }) else { return }
         for (path, since) in unstarted.sorted(by: { $0.key < $1.key }) {
             guard cgroups?.entry(of: path) != nil else {
                 unstarted[path] = nil
                 continue
             }
-            guard isRetry || now - since < configuration.rescanIntervalMilliseconds else {
-                continue
-            }
+            guard isRetry || now - since < limit else { continue }
             let paths = [path] + (tree.children(of: path) ?? []).map { path + "/" + $0 }
             let hasProcess = paths.contains {
                 start.time(of: start.processIDs(of: $0), bootTimeSeconds: 0) != nil
