@@ -36,7 +36,7 @@ test-sinks: ## sinks against real servers, on a loopback of their own (root)
 	@scripts/sink-servers
 	$(SWIFT) build --build-tests
 	unshare -n sh -c 'ip link set lo up; \
-		HEAPWIRE_LONG_TESTS=1 $(SWIFT) test --skip-build --filter "SinksServer|SinksKafka|SinksService|SinksOutage|HistoricalStore"'
+		HEAPWIRE_LONG_TESTS=1 $(SWIFT) test --skip-build --filter "SinksServer|SinksKafka|SinksService|SinksOutage|SinksElastic|DiskFull|SinkAnswer|HistoricalStore"'
 
 test-kubernetes: test-deps ## against a real kube-apiserver, built once per machine (7 minutes, root)
 	@test -x ../shared/tools/kube/build.sh || { echo "../shared/tools/kube is missing" >&2; exit 1; }
@@ -96,6 +96,11 @@ bench-sinks: deps ## points a second of every sink's encoder; last line JSON
 	@BENCHMARK=1 BENCHMARK_OUTPUT=$(CURDIR)/.build-bench/sinks.json $(SWIFT) test -c release --skip-build \
 		-Xswiftc -enable-testing --scratch-path .build-bench --filter SinksBenchmarks
 	@cat .build-bench/sinks.json
+
+bench-feed: deps ## what handing cycles to 0 to 3 sinks costs, and the API beside it; NODES=, SINKS=, CYCLES=
+	$(SWIFT) build -c release --product heapwire-aggregator
+	$(SWIFT) build -c release --product heapwire-fleet
+	@BIN=.build/release scripts/bench-feed
 
 bench-scale: deps ## a simulated fleet against one aggregator; NODES=, STEP=, SECONDS=, WINDOW=full
 	$(SWIFT) build -c release --product heapwire-aggregator

@@ -9,6 +9,7 @@ final class BatchSource: Sendable {
     private let custom: CustomMetrics?
     private let options: BatchOptions
     private let missed = Atomic<Int>(0)
+    private let madeAgain = Atomic<Int>(0)
 
     init(index: ClusterIndex, custom: CustomMetrics? = nil, options: BatchOptions = BatchOptions())
     {
@@ -22,6 +23,11 @@ final class BatchSource: Sendable {
     /// Nodes that could not be read any more at their cycle, because sinks were slower than cycles
     /// come; counted once for each sink.
     var missedNodes: Int { missed.load(ordering: .relaxed) }
+
+    /// Nodes whose sets a slow sink had to make for itself, because others were far ahead.
+    var nodesMadeAgain: Int { madeAgain.load(ordering: .relaxed) }
+
+    func noteMadeAgain() { madeAgain.add(1, ordering: .relaxed) }
 
     func noteMissed() { missed.add(1, ordering: .relaxed) }
 

@@ -74,6 +74,19 @@ struct NodeSets {
         add(node, LiveRows(rows))
     }
 
+    /// Sets with the memory that they are in.
+    struct Sets: Sendable {
+        fileprivate(set) var sets: [MetricSet] = []
+        /// Those behind are left from a larger node.
+        fileprivate(set) var count = 0
+    }
+
+    /// Gives away the sets that were built, and takes memory for others.
+    mutating func exchange(_ other: inout Sets) {
+        swap(&sets, &other.sets)
+        swap(&count, &other.count)
+    }
+
     private mutating func next(_ kind: EntityKind) -> Int {
         if count == sets.count { sets.append(MetricSet()) }
         sets[count].removeAll()

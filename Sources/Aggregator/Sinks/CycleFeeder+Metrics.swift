@@ -6,6 +6,10 @@ extension CycleFeeder {
             "Nodes left out of a cycle because a sink read it when later ones had taken its place")
         text.sample("heapwire_sinks_missed_nodes_total", [], Double(missedNodes))
         text.family(
+            "heapwire_sinks_nodes_made_again_total", .counter,
+            "Nodes of a cycle that were read once more for a sink that was far behind the others")
+        text.sample("heapwire_sinks_nodes_made_again_total", [], Double(nodesMadeAgain))
+        text.family(
             "heapwire_sinks_skipped_cycles_total", .counter,
             "Cycles that were handed on late because the thread that hands them on was kept busy")
         text.sample("heapwire_sinks_skipped_cycles_total", [], Double(skippedCycles))

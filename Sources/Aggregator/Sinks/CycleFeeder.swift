@@ -164,6 +164,9 @@ final class CycleFeeder: @unchecked Sendable {
     /// See `BatchSource.missedNodes`.
     var missedNodes: Int { source.missedNodes }
 
+    /// See `BatchSource.nodesMadeAgain`.
+    var nodesMadeAgain: Int { source.nodesMadeAgain }
+
     /// Cycles that were handed on node by node, because this thread was late.
     var skippedCycles: Int { monitor.withLock { skippedCount } }
 

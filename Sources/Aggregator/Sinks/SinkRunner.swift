@@ -158,8 +158,12 @@ final class SinkRunner: @unchecked Sendable {
     /// Whether an order is lost when later cycles are handed over before earlier ones.
     var needsOrder: Bool { plan.latePoints == .onlyInOrder }
 
-    /// Ends the sink: everything offered is encoded, and delivered as far as the deadline (monotonic
-    /// nanoseconds) allows. What is left stays on disk, or is lost without one.
+    /// Whether `stop` was called.
+    var isEnding: Bool { monitor.withLock { isStopping } }
+
+    /// Ends the sink: everything offered is encoded and delivered as far as the deadline (monotonic
+    /// nanoseconds) allows. What is encoded stays on disk, or is lost without one; what is not is held until
+    /// this object goes, so that a cursor written after this names it as still to be done.
     func stop(deadline: UInt64) {
         let waiting = monitor.withLock {
             isStopping = true
@@ -176,6 +180,10 @@ final class SinkRunner: @unchecked Sendable {
             if queue.requestCount > 0 {
                 Diagnostics.warning(
                     "sink \(settings.name): \(queue.requestCount) requests are not delivered")
+            }
+            if !inbox.isEmpty {
+                Diagnostics.warning(
+                    "sink \(settings.name): \(inbox.count) cycles are not encoded")
             }
         }
     }
@@ -209,10 +217,13 @@ final class SinkRunner: @unchecked Sendable {
         }
     }
 
+    /// When the sink ends, what its time does not suffice for stays in the inbox, and is not done.
     private func nextBatch() -> (any Batch)? {
         monitor.withLock {
             while inbox.isEmpty, !isStopping { monitor.wait(untilNanoseconds: .max) }
-            guard !inbox.isEmpty else { return nil }
+            guard !inbox.isEmpty, environment.clock.monotonicNanoseconds < stopDeadline else {
+                return nil
+            }
             isEncoding = true
             return inbox.removeFirst()
         }
