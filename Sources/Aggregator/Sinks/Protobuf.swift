@@ -14,6 +14,11 @@ enum Protobuf {
         max(1, (64 - value.leadingZeroBitCount + 6) / 7)
     }
 
+    /// Bytes of a string, bytes or message field with this much in it, its tag and length included.
+    static func byteCount(ofField count: Int) -> Int {
+        1 + varintByteCount(UInt64(count)) + count
+    }
+
     /// int64, uint64, bool, enum.
     static func append(_ field: UInt8, varint value: UInt64, to bytes: inout [UInt8]) {
         bytes.append(field << 3)

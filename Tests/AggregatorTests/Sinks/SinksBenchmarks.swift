@@ -9,6 +9,9 @@ import Wire
 /// numbers, which also go into the file that BENCHMARK_OUTPUT names, as a line of JSON.
 @Suite(.serialized)
 struct SinksBenchmarks {
+    private static let partial: Set = [
+        "bigquery", "honeycomb", "stackdriver", "gcm", "librato", "hawkular",
+    ]
     private static let isFull = ProcessInfo.processInfo.environment["BENCHMARK"] == "1"
 
     /// Containers with 46 values each, a tenth of them rates with many digits.
@@ -67,12 +70,15 @@ struct SinksBenchmarks {
             }
             best = min(best, Self.processorTime - start)
         }
-        #expect(pointCount == points)
-        let rate = Double(points) / best * 1_000
+        // Some backends have a place for a part of the metrics only; those count that are sent.
+        let isComplete = pointCount == points || Self.partial.contains(name)
+        #expect(isComplete && pointCount > 0, "\(name): \(pointCount) of \(points)")
+        let rate = Double(pointCount) / best * 1_000
         if Self.isFull {
             print(
                 "\(name): \(String(format: "%.2f", rate)) million points a second of processor time, "
-                    + "\(String(format: "%.1f", Double(byteCount) / Double(points))) bytes a point")
+                    + "\(String(format: "%.1f", Double(byteCount) / Double(pointCount))) bytes a point"
+            )
         }
         return rate
     }
@@ -91,6 +97,12 @@ struct SinksBenchmarks {
             ("riemann", { RiemannEncoder(.init()) }), ("wavefront", { WavefrontEncoder(.init()) }),
             ("otlp", { OTLPEncoder(clusterName: "c", packing: .none) }),
             ("otlp_gzip", { OTLPEncoder(clusterName: "c") }),
+            ("redis_stdout", { SetJSONEncoder(clusterName: "c") }), ("log", { LogEncoder() }),
+            ("librato", { LibratoEncoder(prefix: "", tags: []) }),
+            ("honeycomb", { HoneycombEncoder() }), ("hawkular", { HawkularEncoder(.init()) }),
+            ("bigquery", { BigQueryEncoder(clusterName: "c") }),
+            ("gcm", { GCMEncoder(onlyAutoscaling: false) }),
+            ("stackdriver", { StackdriverEncoder(.init()) }),
         ]
         var rates: [String: Double] = [:]
         for (name, make) in encoders {

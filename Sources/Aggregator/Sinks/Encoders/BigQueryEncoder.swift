@@ -65,7 +65,7 @@ struct BigQueryEncoder: SinkEncoder {
 
     private mutating func beginRow(_ set: borrowing MetricSet, _ key: String) {
         var id: [UInt8] = []
-        DocumentID.append(of: "\(clusterName)|\(key)", cycle: cycle, to: &id)
+        DocumentID(of: "\(clusterName)|\(key)").append(cycle: cycle, to: &id)
         json.bytes.removeAll(keepingCapacity: true)
         json.beginObject()
         json.key("insertId")

@@ -12,59 +12,45 @@ import Wire
 /// the old one instead of doubling it.
 struct ElasticsearchEncoder: SinkEncoder {
     let limits = RequestLimits(byteCountMax: 2 << 20, pointCountMax: 5_000)
-    /// `index` replaces, `create` is all that data streams take.
+    /// `{"index":{"_id":"`; `index` replaces, `create` is all that data streams take.
     private let action: StaticString
+    private let order = MetricFamilyOrder()
     private var merger: LabelMerger
     private var cycle: Int64 = 0
-    private var time = ""
+    /// By family: `{"@timestamp":…,"CpuMetricsTimestamp":…,"MetricsTags":`, the same for a whole cycle.
+    private var heads: [[UInt8]] = []
     private var tags = JSONWriter()
-    private var document = JSONWriter()
+    /// By rank in `order`: where in the values at hand the metric is, or -1.
+    private var places: [Int32]
+    private var named: [(name: String, value: MetricValue)] = []
 
     init(clusterName: String, isDataStream: Bool) {
-        action = isDataStream ? "create" : "index"
+        action = isDataStream ? "{\"create\":{\"_id\":\"" : "{\"index\":{\"_id\":\""
         merger = LabelMerger(
             cluster: Label(key: "cluster_name", value: clusterName), dropsEmpty: false)
+        places = [Int32](repeating: -1, count: order.count)
     }
 
     mutating func begin(cycle: Int64) {
         self.cycle = cycle
-        time = RFC3339.string(milliseconds: cycle)
+        let time = RFC3339.string(milliseconds: cycle)
+        heads = MetricFamily.allCases.map { family in
+            Array(
+                "{\"@timestamp\":\"\(time)\",\"\(family.timestampField)\":\"\(time)\",\"MetricsTags\":"
+                    .utf8)
+        }
     }
 
     mutating func encode(_ set: borrowing MetricSet, into requests: inout RequestBuilder) {
         let key = SetKey.text(of: set)
         setTags(set.labels, [])
-        for family in Family.allCases {
-            familyDocument(
-                family, key, set.values.lazy.map { ($0.metric.name, $0.value) }, &requests)
-        }
+        write(
+            set.values.lazy.map { ($0.metric, $0.value) }, DocumentID(of: key), &requests)
         for run in ChildRuns(set.labeledValues) {
             let child = run[run.startIndex].labels
             setTags(set.labels, child)
             let childKey = key + "|" + child.map { "\($0.key)=\($0.value)" }.joined(separator: ",")
-            for family in Family.allCases {
-                let values = run.lazy.map { ($0.metric.name, $0.value) }
-                familyDocument(family, childKey, values, &requests)
-            }
-        }
-    }
-
-    /// Heapster's metric families.
-    private enum Family: String, CaseIterable {
-        case cpu, memory, network, filesystem, general
-
-        init(of name: String) {
-            self = Family(rawValue: String(name.prefix { $0 != "/" })) ?? .general
-        }
-
-        var timestampField: StaticString {
-            switch self {
-            case .cpu: "CpuMetricsTimestamp"
-            case .memory: "MemoryMetricsTimestamp"
-            case .network: "NetworkMetricsTimestamp"
-            case .filesystem: "FilesystemMetricsTimestamp"
-            case .general: "GeneralMetricsTimestamp"
-            }
+            write(run.lazy.map { ($0.metric, $0.value) }, DocumentID(of: childKey), &requests)
         }
     }
 
@@ -79,83 +65,156 @@ struct ElasticsearchEncoder: SinkEncoder {
         tags.endObject()
     }
 
-    private mutating func familyDocument(
-        _ family: Family, _ key: String, _ values: some Sequence<(String, MetricValue)>,
+    /// The documents of one label set.
+    private mutating func write(
+        _ values: some RandomAccessCollection<(MetricKey, MetricValue)>, _ id: DocumentID,
         _ requests: inout RequestBuilder
     ) {
-        var members = values.filter { Family(of: $0.0) == family && $0.1.double.isFinite }
-        guard !members.isEmpty else { return }
-        if family == .general {
-            for (name, value) in members {
-                begin(family)
-                document.key("MetricsName")
-                document.string(name)
-                document.key("MetricsValue")
-                write(value)
-                finish("\(key)|\(name)", points: 1, &requests)
+        named.removeAll(keepingCapacity: true)
+        for rank in places.indices { places[rank] = -1 }
+        var index: Int32 = 0
+        for (metric, value) in values {
+            defer { index += 1 }
+            if case .float(let number) = value, !number.isFinite { continue }
+            switch metric {
+            case .catalogue(let metric): places[order.rank(of: metric)] = index
+            case .named(let name, _): named.append((name, value))
             }
-            return
         }
-        members.sort { $0.0 < $1.0 }
-        begin(family)
-        document.key("Metrics")
-        document.beginObject()
-        for (name, value) in members {
-            document.key(name)
-            write(value)
+        for family in MetricFamily.allCases where family != .general {
+            writeFamily(family, values, id, &requests)
         }
-        document.endObject()
-        finish("\(key)|\(family.rawValue)", points: members.count, &requests)
+        writeGeneral(values, id, &requests)
     }
 
-    private mutating func begin(_ family: Family) {
-        document.bytes.removeAll(keepingCapacity: true)
-        document.beginObject()
-        document.key("@timestamp")
-        document.string(time)
-        document.key(family.timestampField)
-        document.string(time)
-        document.key("MetricsTags")
-        document.raw(tags.bytes)
-    }
-
-    private mutating func write(_ value: MetricValue) {
-        document.beginObject()
-        document.key("value")
-        switch value {
-        case .integer(let whole): document.integer(whole)
-        case .float(let number): document.double(number)
+    /// All metrics of a family in one document, in the order of their names.
+    private mutating func writeFamily(
+        _ family: MetricFamily, _ values: some RandomAccessCollection<(MetricKey, MetricValue)>,
+        _ id: DocumentID, _ requests: inout RequestBuilder
+    ) {
+        var others = named.lazy.filter { MetricFamily(of: $0.name) == family }
+            .sorted { $0.name < $1.name }[...]
+        var count = 0
+        for rank in order.ranks(of: family) where places[rank] >= 0 {
+            while let other = others.first, other.name < order.name(rank) {
+                member(Self.quoted(other.name), other.value, family, id, &count, &requests)
+                others.removeFirst()
+            }
+            let value = values[values.index(values.startIndex, offsetBy: Int(places[rank]))].1
+            member(order.quotedName(rank), value, family, id, &count, &requests)
         }
-        document.endObject()
+        for other in others {
+            member(Self.quoted(other.name), other.value, family, id, &count, &requests)
+        }
+        guard count > 0 else { return }
+        SinkText.append("}}\n", to: &requests.bytes)
+        requests.endItem(points: count)
     }
 
-    private mutating func finish(_ key: String, points: Int, _ requests: inout RequestBuilder) {
-        document.endObject()
+    @inline(__always)
+    private func member(
+        _ quotedName: [UInt8], _ value: MetricValue, _ family: MetricFamily, _ id: DocumentID,
+        _ count: inout Int, _ requests: inout RequestBuilder
+    ) {
+        if count == 0 {
+            beginDocument(family, id.adding("|").adding(family.rawValue), &requests)
+            SinkText.append(",\"Metrics\":{", to: &requests.bytes)
+        } else {
+            requests.bytes.append(UInt8(ascii: ","))
+        }
+        count += 1
+        requests.bytes.append(contentsOf: quotedName)
+        SinkText.append(":", to: &requests.bytes)
+        Self.append(value, to: &requests.bytes)
+    }
+
+    /// A document for each metric that is in no family, in the order of the set.
+    private func writeGeneral(
+        _ values: some RandomAccessCollection<(MetricKey, MetricValue)>, _ id: DocumentID,
+        _ requests: inout RequestBuilder
+    ) {
+        for (metric, value) in values {
+            if case .float(let number) = value, !number.isFinite { continue }
+            switch metric {
+            case .catalogue(let metric):
+                let rank = order.rank(of: metric)
+                guard order.isGeneral(rank) else { continue }
+                writeGeneral(order.name(rank), order.quotedName(rank), value, id, &requests)
+            case .named(let name, _):
+                guard MetricFamily(of: name) == .general else { continue }
+                writeGeneral(name, Self.quoted(name), value, id, &requests)
+            }
+        }
+    }
+
+    private func writeGeneral(
+        _ name: String, _ quotedName: [UInt8], _ value: MetricValue, _ id: DocumentID,
+        _ requests: inout RequestBuilder
+    ) {
+        beginDocument(.general, id.adding("|").adding(name), &requests)
+        SinkText.append(",\"MetricsName\":", to: &requests.bytes)
+        requests.bytes.append(contentsOf: quotedName)
+        SinkText.append(",\"MetricsValue\":", to: &requests.bytes)
+        Self.append(value, to: &requests.bytes)
+        SinkText.append("}\n", to: &requests.bytes)
+        requests.endItem()
+    }
+
+    private func beginDocument(
+        _ family: MetricFamily, _ id: DocumentID, _ requests: inout RequestBuilder
+    ) {
         requests.beginItem()
-        SinkText.append("{\"", to: &requests.bytes)
         SinkText.append(action, to: &requests.bytes)
-        SinkText.append("\":{\"_id\":\"", to: &requests.bytes)
-        DocumentID.append(of: key, cycle: cycle, to: &requests.bytes)
+        id.append(cycle: cycle, to: &requests.bytes)
         SinkText.append("\"}}\n", to: &requests.bytes)
-        requests.bytes.append(contentsOf: document.bytes)
-        SinkText.append("\n", to: &requests.bytes)
-        requests.endItem(points: points)
+        requests.bytes.append(contentsOf: heads[family.index])
+        requests.bytes.append(contentsOf: tags.bytes)
     }
+
+    /// `{"value":12}`
+    @inline(__always)
+    private static func append(_ value: MetricValue, to bytes: inout [UInt8]) {
+        SinkText.append("{\"value\":", to: &bytes)
+        switch value {
+        case .integer(let whole): SinkText.append(whole, to: &bytes)
+        case .float(let number): JSONNumberFormat.append(number, to: &bytes)
+        }
+        bytes.append(UInt8(ascii: "}"))
+    }
+
+    private static func quoted(_ name: String) -> [UInt8] { MetricFamilyOrder.quoted(name) }
 }
 
 /// Names a document by what it is about: 128 bits of FNV-1a in hexadecimal
 /// (<http://www.isthe.com/chongo/tech/comp/fnv/>) over key and cycle.
-enum DocumentID {
-    static func append(of key: String, cycle: Int64, to bytes: inout [UInt8]) {
-        var hash = UInt128(0x6c62_272e_07bb_0142) << 64 | UInt128(0x62b8_2175_6295_c58d)
-        let prime = UInt128(1) << 88 | UInt128(0x13b)
-        for byte in key.utf8 { hash = (hash ^ UInt128(byte)) &* prime }
+struct DocumentID {
+    private static let prime = UInt128(1) << 88 | UInt128(0x13b)
+    private var hash = UInt128(0x6c62_272e_07bb_0142) << 64 | UInt128(0x62b8_2175_6295_c58d)
+
+    init(of key: String) { add(key) }
+
+    private mutating func add(_ text: String) {
+        for byte in text.utf8 { hash = (hash ^ UInt128(byte)) &* Self.prime }
+    }
+
+    /// The identity of a key that goes on with `text`: what many keys share is hashed once.
+    func adding(_ text: String) -> DocumentID {
+        var longer = self
+        longer.add(text)
+        return longer
+    }
+
+    func append(cycle: Int64, to bytes: inout [UInt8]) {
+        var hash = hash
         for shift in stride(from: 0, to: 64, by: 8) {
-            hash = (hash ^ UInt128(truncatingIfNeeded: (cycle >> Int64(shift)) & 0xFF)) &* prime
+            hash =
+                (hash ^ UInt128(truncatingIfNeeded: (cycle >> Int64(shift)) & 0xFF)) &* Self.prime
         }
-        for shift in stride(from: 124, through: 0, by: -4) {
-            let digit = UInt8(truncatingIfNeeded: hash >> UInt128(shift)) & 15
-            bytes.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+        for half in [UInt64(truncatingIfNeeded: hash >> 64), UInt64(truncatingIfNeeded: hash)] {
+            for shift in stride(from: UInt64(60), through: 0, by: -4) {
+                let digit = UInt8(truncatingIfNeeded: half >> shift) & 15
+                bytes.append(digit + (digit < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10))
+            }
         }
     }
 }

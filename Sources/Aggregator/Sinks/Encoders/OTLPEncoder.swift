@@ -10,10 +10,11 @@ struct OTLPEncoder: SinkEncoder {
     let limits = RequestLimits(byteCountMax: 1 << 20, pointCountMax: 10_000)
     let envelope: RequestEnvelope
     private let clusterName: String
+    private let shapes = OTLPShapes()
     private var cycle: UInt64 = 0
     private var resource: [UInt8] = []
     private var scopeMetrics: [UInt8] = []
-    private var point: [UInt8] = []
+    private var attributes: [UInt8] = []
 
     init(clusterName: String, packing: BodyPacking = .gzip) {
         self.clusterName = clusterName
@@ -35,10 +36,12 @@ struct OTLPEncoder: SinkEncoder {
         }
         requests.beginItem()
         // ResourceMetrics: resource = 1, scope_metrics = 2.
-        Protobuf.append(1, to: &requests.bytes) { metrics in
-            Protobuf.append(1, bytes: resource, to: &metrics)
-            Protobuf.append(2, bytes: scopeMetrics, to: &metrics)
-        }
+        let size =
+            Protobuf.byteCount(ofField: resource.count)
+            + Protobuf.byteCount(ofField: scopeMetrics.count)
+        Protobuf.append(header: 1, byteCount: size, to: &requests.bytes)
+        Protobuf.append(1, bytes: resource, to: &requests.bytes)
+        Protobuf.append(2, bytes: scopeMetrics, to: &requests.bytes)
         requests.endItem(points: set.values.count + set.labeledValues.count)
     }
 
@@ -72,7 +75,7 @@ struct OTLPEncoder: SinkEncoder {
     }
 
     /// KeyValue { key = 1, value = 2: AnyValue { string_value = 1 } } as the given field.
-    private static func append(
+    fileprivate static func append(
         _ field: UInt8, _ key: String, _ value: String, to bytes: inout [UInt8]
     ) {
         Protobuf.append(field, to: &bytes) { pair in
@@ -81,37 +84,106 @@ struct OTLPEncoder: SinkEncoder {
         }
     }
 
+    /// ScopeMetrics.metrics = 2: Metric { name = 1, description = 2, unit = 3, and gauge = 5 or sum = 7
+    /// of one NumberDataPoint = 1 }. Lengths are known before, so nothing is moved.
     private mutating func add(
         _ metric: MetricKey, _ value: MetricValue, _ labels: [Label], _ kind: EntityKind,
         _ start: UInt64
     ) {
-        let convention = OTLPConvention(metric, of: kind)
-        point.removeAll(keepingCapacity: true)
-        if start != 0, metric.kind == .counter { Protobuf.append(2, fixed64: start, to: &point) }
-        Protobuf.append(3, fixed64: cycle, to: &point)
+        let shape = shapes[metric, kind]
+        attributes.removeAll(keepingCapacity: true)
+        for label in labels { Self.append(7, label.key, label.value, to: &attributes) }
+        let startsAt = shape.isCounter && start != 0
+        // A tag and eight bytes each: start, time, value.
+        let pointSize =
+            (startsAt ? 27 : 18) + shape.attributes.count + attributes.count
+        let dataSize =
+            Protobuf.byteCount(ofField: pointSize) + (shape.isCounter ? Self.sumEnd.count : 0)
+        let metricSize = shape.head.count + Protobuf.byteCount(ofField: dataSize)
+        Protobuf.append(header: 2, byteCount: metricSize, to: &scopeMetrics)
+        scopeMetrics.append(contentsOf: shape.head)
+        Protobuf.append(header: shape.isCounter ? 7 : 5, byteCount: dataSize, to: &scopeMetrics)
+        Protobuf.append(header: 1, byteCount: pointSize, to: &scopeMetrics)
+        if startsAt { Protobuf.append(2, fixed64: start, to: &scopeMetrics) }
+        Protobuf.append(3, fixed64: cycle, to: &scopeMetrics)
         switch value {
-        case .integer(let whole) where convention.scale == 1:
-            Protobuf.append(6, fixed64: UInt64(bitPattern: whole), to: &point)
+        case .integer(let whole) where shape.scale == 1:
+            Protobuf.append(6, fixed64: UInt64(bitPattern: whole), to: &scopeMetrics)
         default:
-            Protobuf.append(4, double: value.double * convention.scale, to: &point)
+            Protobuf.append(4, double: value.double * shape.scale, to: &scopeMetrics)
         }
-        for (key, text) in convention.attributes { Self.append(7, key, text, to: &point) }
-        for label in labels { Self.append(7, label.key, label.value, to: &point) }
-        Protobuf.append(2, to: &scopeMetrics) { message in
-            Protobuf.append(1, string: convention.name, to: &message)
-            if case .catalogue(let id) = metric {
-                Protobuf.append(2, string: Catalog.metric(id).help, to: &message)
+        scopeMetrics.append(contentsOf: shape.attributes)
+        scopeMetrics.append(contentsOf: attributes)
+        if shape.isCounter { scopeMetrics.append(contentsOf: Self.sumEnd) }
+    }
+
+    /// Sum { aggregation_temporality = 2: cumulative, is_monotonic = 3: true }.
+    private static let sumEnd: [UInt8] = [2 << 3, 2, 3 << 3, 1]
+}
+
+/// What does not change from point to point of a metric, as bytes.
+struct OTLPShape: Sendable {
+    /// Name, description and unit of a `Metric`.
+    let head: [UInt8]
+    /// Of each `NumberDataPoint`.
+    let attributes: [UInt8]
+    let scale: Double
+    let isCounter: Bool
+
+    init(_ metric: MetricKey, of kind: EntityKind) {
+        let convention = OTLPConvention(metric, of: kind)
+        var head: [UInt8] = []
+        Protobuf.append(1, string: convention.name, to: &head)
+        if case .catalogue(let id) = metric {
+            Protobuf.append(2, string: Catalog.metric(id).help, to: &head)
+        }
+        Protobuf.append(3, string: convention.unit, to: &head)
+        self.head = head
+        var attributes: [UInt8] = []
+        for (key, text) in convention.attributes {
+            OTLPEncoder.append(7, key, text, to: &attributes)
+        }
+        self.attributes = attributes
+        scale = convention.scale
+        isCounter = metric.kind == .counter
+    }
+}
+
+/// The shapes of the whole catalogue for every kind of entity, made once.
+struct OTLPShapes: Sendable {
+    /// By kind, then by the number of the metric.
+    private let shapes: [[OTLPShape?]]
+
+    init() {
+        let last = Catalog.metrics.map { Int($0.id.rawValue) }.max() ?? 0
+        shapes = EntityKind.allCases.map { kind in
+            var row = [OTLPShape?](repeating: nil, count: last + 1)
+            for metric in Catalog.metrics {
+                row[Int(metric.id.rawValue)] = OTLPShape(.catalogue(metric.id), of: kind)
             }
-            Protobuf.append(3, string: convention.unit, to: &message)
-            if metric.kind == .counter {
-                Protobuf.append(7, to: &message) { sum in
-                    Protobuf.append(1, bytes: point, to: &sum)
-                    Protobuf.append(2, varint: 2, to: &sum)  // cumulative
-                    Protobuf.append(3, varint: 1, to: &sum)  // monotonic
-                }
-            } else {
-                Protobuf.append(5, to: &message) { Protobuf.append(1, bytes: point, to: &$0) }
-            }
+            return row
+        }
+    }
+
+    subscript(metric: MetricKey, kind: EntityKind) -> OTLPShape {
+        if case .catalogue(let id) = metric, let known = shapes[kind.index][Int(id.rawValue)] {
+            return known
+        }
+        return OTLPShape(metric, of: kind)
+    }
+}
+
+extension EntityKind {
+    /// Its place in `allCases`.
+    fileprivate var index: Int {
+        switch self {
+        case .cluster: 0
+        case .namespace: 1
+        case .node: 2
+        case .pod: 3
+        case .container: 4
+        case .systemContainer: 5
+        case .workload: 6
         }
     }
 }
