@@ -22,7 +22,6 @@ struct ContainerActivity {
     private let phase: Double
     private var seconds = 0.0
     private(set) var cpu: Int64 = 0
-    private var systemShare = 0.3
     private var userNanoseconds: Int64 = 0
     private var systemNanoseconds: Int64 = 0
     private var periods: Int64 = 0

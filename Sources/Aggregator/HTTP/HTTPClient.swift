@@ -9,6 +9,11 @@ struct HTTPDestination: Sendable {
     let proxy: HTTPProxy?
     /// The name that the certificate must have, where it is not the URL's host.
     let serverName: String?
+    /// Makes the byte stream, where that is not this client's to do; until a moment, monotonic
+    /// nanoseconds.
+    let dial: Dial?
+
+    typealias Dial = @Sendable (_ deadline: UInt64) throws(HTTPClientError) -> any ByteStream
 
     init(
         _ url: HTTPURL, tls: TLSContext? = nil, proxy: HTTPProxy? = nil, serverName: String? = nil
@@ -17,6 +22,14 @@ struct HTTPDestination: Sendable {
         self.tls = tls
         self.proxy = proxy
         self.serverName = serverName
+        dial = nil
+    }
+
+    /// - Parameter url: for the field `Host`.
+    init(_ url: HTTPURL, dial: @escaping Dial) {
+        self.url = url
+        (tls, proxy, serverName) = (nil, nil, nil)
+        self.dial = dial
     }
 }
 
@@ -28,6 +41,18 @@ struct HTTPTimeouts: Sendable {
     var headSeconds = 30
     /// For the body to go on.
     var idleSeconds = 60
+    /// For all of it, monotonic nanoseconds; each request brings its own.
+    fileprivate(set) var deadline: UInt64?
+
+    init(connectSeconds: Int = 10, headSeconds: Int = 30, idleSeconds: Int = 60) {
+        self.connectSeconds = connectSeconds
+        self.headSeconds = headSeconds
+        self.idleSeconds = idleSeconds
+    }
+
+    /// For requests that have a deadline, which is enough.
+    static let deadlineAlone = HTTPTimeouts(
+        connectSeconds: 86_400, headSeconds: 86_400, idleSeconds: 86_400)
 }
 
 /// An HTTP/1.1 client of one destination: keeps connections for the next request, reads bodies as
@@ -55,24 +80,26 @@ final class HTTPClient: Sendable {
         let isForProxy = destination.proxy != nil && destination.url.scheme == .http
         var request = request
         if isForProxy, let authorization = destination.proxy?.authorization {
-            request.fields.append(.init(name: "Proxy-Authorization", value: authorization))
+            request.fields.append((name: "Proxy-Authorization", value: authorization))
         }
         let bytes = try request.bytes(for: destination.url, absolute: isForProxy)
+        var timeouts = timeouts
+        timeouts.deadline = request.deadline
         if let kept = pool.take() {
             do throws(HTTPClientError) {
-                return try exchange(request, bytes, kept, interruption)
+                return try exchange(request, bytes, kept, timeouts, interruption)
             } catch {
                 guard request.isIdempotent, error.mayBeStaleConnection else { throw error }
             }
         }
         let fresh = try HTTPClientConnection.open(
             destination, timeouts: timeouts, interruption: interruption)
-        return try exchange(request, bytes, fresh, interruption)
+        return try exchange(request, bytes, fresh, timeouts, interruption)
     }
 
     private func exchange(
         _ request: HTTPClientRequest, _ bytes: [UInt8], _ connection: HTTPClientConnection,
-        _ interruption: Interruption?
+        _ timeouts: HTTPTimeouts, _ interruption: Interruption?
     ) throws(HTTPClientError) -> HTTPClientResponse {
         do throws(HTTPClientError) {
             try connection.send(bytes, timeouts, interruption)
@@ -89,7 +116,7 @@ final class HTTPClient: Sendable {
     /// A request whose answer is small enough to be kept whole.
     func send(
         _ request: HTTPClientRequest, bodyLimit: Int = 1 << 20, interruption: Interruption? = nil
-    ) throws(HTTPClientError) -> (head: HTTPClientHead, body: [UInt8]) {
+    ) throws(HTTPClientError) -> HTTPClientAnswer {
         let response = try open(request, interruption: interruption)
         var body: [UInt8] = []
         var isTooLarge = false
@@ -102,7 +129,7 @@ final class HTTPClient: Sendable {
             return true
         }
         if isTooLarge { throw .bodyTooLarge(limit: bodyLimit) }
-        return (response.head, body)
+        return HTTPClientAnswer(head: response.head, body: body)
     }
 
     /// Closes the connections that wait for work.

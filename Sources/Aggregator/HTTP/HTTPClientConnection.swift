@@ -32,9 +32,12 @@ final class HTTPClientConnection: @unchecked Sendable {
         _ destination: HTTPDestination, timeouts: HTTPTimeouts, interruption: Interruption?
     ) throws(HTTPClientError) -> HTTPClientConnection {
         let url = destination.url
+        if let dial = destination.dial {
+            return HTTPClientConnection(try dial(timeouts.deadline ?? .max), host: url.hostField)
+        }
         let near = destination.proxy?.url ?? url
         let deadline = Deadline(
-            seconds: timeouts.connectSeconds, .connecting, "\(near.hostAndPort)")
+            seconds: timeouts.connectSeconds, .connecting, "\(near.hostAndPort)", timeouts)
         let socket = try connect(near.hostAndPort, deadline, interruption)
         guard url.scheme == .https else {
             return HTTPClientConnection(socket, host: url.hostField)
@@ -151,7 +154,8 @@ final class HTTPClientConnection: @unchecked Sendable {
         var offset = 0
         while offset < bytes.count {
             // Anew for each piece: a slow peer is fine, one that takes nothing is not.
-            let deadline = Deadline(seconds: timeouts.headSeconds, .sending, host)
+            let deadline = Deadline(
+                seconds: timeouts.headSeconds, .sending, host, timeouts)
             try wait(deadline, interruption) {
                 let outcome = bytes.withUnsafeBytes {
                     stream.write(UnsafeRawBufferPointer(rebasing: $0[offset...]))
@@ -191,7 +195,7 @@ final class HTTPClientConnection: @unchecked Sendable {
         _ timeouts: HTTPTimeouts, _ interruption: Interruption?
     ) throws(HTTPClientError) -> HTTPClientHead {
         let limits = HTTPLimits()
-        let deadline = Deadline(seconds: timeouts.headSeconds, .answer, host)
+        let deadline = Deadline(seconds: timeouts.headSeconds, .answer, host, timeouts)
         for _ in 0..<8 {
             var scanner = HeadScanner()
             var byteCount: Int?
@@ -224,11 +228,17 @@ final class HTTPClientConnection: @unchecked Sendable {
         let host: String
         let seconds: Int
 
-        init(seconds: Int, _ what: HTTPClientError.TimedOut, _ host: String) {
-            nanoseconds = Clock.system.monotonicNanoseconds + UInt64(seconds) * 1_000_000_000
+        /// - Parameter timeouts: whose own deadline may come before.
+        init(
+            seconds: Int, _ what: HTTPClientError.TimedOut, _ host: String,
+            _ timeouts: HTTPTimeouts
+        ) {
+            let now = Clock.system.monotonicNanoseconds
+            let end = now + UInt64(seconds) * 1_000_000_000
+            nanoseconds = min(end, timeouts.deadline ?? end)
             self.what = what
             self.host = host
-            self.seconds = seconds
+            self.seconds = Int((max(nanoseconds, now) - now + 500_000_000) / 1_000_000_000)
         }
     }
 

@@ -6,6 +6,8 @@ enum HTTPClientError: Error, Equatable, Sendable {
     case malformedURL(text: String, reason: String)
     case transport(TransportError)
     case tls(TLSError)
+    /// There is no connection, for another reason.
+    case cannotConnect(reason: String)
     /// Nothing happened for so long.
     case timedOut(what: TimedOut, host: String, seconds: Int)
     /// `Interruption.interrupt` was called.
@@ -35,6 +37,7 @@ extension HTTPClientError: CustomStringConvertible {
         case .malformedURL(let text, let reason): "\"\(text)\" is not a usable URL: \(reason)"
         case .transport(let error): error.description
         case .tls(let error): error.description
+        case .cannotConnect(let reason): reason
         case .timedOut(let what, let host, let seconds):
             "gave up \(what.rawValue) \(host) after \(seconds) s"
         case .interrupted: "interrupted"

@@ -3,21 +3,24 @@ struct HTTPClientRequest: Sendable {
     var method: HTTPMethod = .get
     /// The path and query, percent-encoded, beginning with `/`.
     var target: String
-    var fields: [Field] = []
-    var body: [UInt8] = []
+    /// Without Host, Content-Length and Accept-Encoding, which come by themselves.
+    var fields: [(name: String, value: String)]
+    var body: [UInt8]
+    /// When all of it must be over, monotonic nanoseconds; `nil` for the client's time-outs alone.
+    var deadline: UInt64?
     /// How long the body may pause; `nil` for the client's own limit. A watch is silent for minutes.
     var idleSeconds: Int?
     /// Asks for gzip. Saves network, costs processor time at both ends.
     var acceptsGzip = false
 
-    struct Field: Sendable {
-        let name: String
-        let value: String
-    }
-
-    init(_ method: HTTPMethod = .get, _ target: String) {
+    init(
+        _ method: HTTPMethod = .get, _ target: String,
+        fields: [(name: String, value: String)] = [], body: [UInt8] = []
+    ) {
         self.method = method
         self.target = target
+        self.fields = fields
+        self.body = body
     }
 
     /// Whether asking twice is asking once (RFC 9110, 9.2.2).
@@ -67,6 +70,13 @@ struct HTTPClientHead: Sendable, Equatable {
 
     /// The first field of a name in small letters.
     subscript(name: String) -> String? { fields.first { $0.name == name }?.value }
+
+    /// A status alone.
+    init(status: Int) {
+        self.status = status
+        minorVersion = 1
+        fields = []
+    }
 
     /// Reads a complete head: status line, fields, empty line.
     init(parsing bytes: UnsafeRawBufferPointer) throws(HTTPClientError) {

@@ -8,6 +8,7 @@ final class HTTPClientResponse {
     private let connection: HTTPClientConnection
     private let pool: ConnectionPool
     private let interruption: Interruption?
+    private let timeouts: HTTPTimeouts
     private let idleSeconds: Int
     private let host: String
     private let framing: HTTPClientHead.Framing
@@ -23,6 +24,7 @@ final class HTTPClientResponse {
         self.connection = connection
         self.pool = pool
         self.interruption = interruption
+        self.timeouts = timeouts
         idleSeconds = request.idleSeconds ?? timeouts.idleSeconds
         host = "the server"
         framing = try head.framing(of: request.method)
@@ -67,7 +69,8 @@ final class HTTPClientResponse {
             if decoder?.isComplete == true {
                 return finish()
             }
-            let deadline = HTTPClientConnection.Deadline(seconds: idleSeconds, .body, host)
+            let deadline = HTTPClientConnection.Deadline(
+                seconds: idleSeconds, .body, host, timeouts)
             if try !connection.receive(deadline, interruption) {
                 guard framing == .untilClose, inflater?.isBetweenMembers ?? true else {
                     throw truncated()
@@ -118,7 +121,8 @@ final class HTTPClientResponse {
         }
         // A line that has not ended is left: more must come before it is looked at again.
         if goesOn, count == 0 {
-            let deadline = HTTPClientConnection.Deadline(seconds: idleSeconds, .body, host)
+            let deadline = HTTPClientConnection.Deadline(
+                seconds: idleSeconds, .body, host, timeouts)
             if try !connection.receive(deadline, interruption) { throw truncated() }
         }
         return goesOn

@@ -11,7 +11,6 @@ struct HTTPStatus: Equatable, Hashable, Sendable {
     static let ok = HTTPStatus(200)
     static let created = HTTPStatus(201)
     static let noContent = HTTPStatus(204)
-    static let notModified = HTTPStatus(304)
     static let badRequest = HTTPStatus(400)
     static let unauthorized = HTTPStatus(401)
     static let forbidden = HTTPStatus(403)

@@ -15,6 +15,13 @@ struct HTTPURL: Hashable, Sendable {
     /// `user:password`, percent-decoded.
     var userInfo: String?
 
+    init(_ scheme: Scheme, host: String, port: UInt16) {
+        self.scheme = scheme
+        self.host = host
+        self.port = port
+        (path, query, userInfo) = ("", "", nil)
+    }
+
     /// - Throws: `malformedURL`. A fragment is an error: it would silently not be sent.
     init(parsing text: String) throws(HTTPClientError) {
         func fault(_ reason: String) -> HTTPClientError {

@@ -77,9 +77,9 @@ struct APIServerLeaseStore: LeaseStore {
         _ request: HTTPClientRequest, _ body: (bytes: [UInt8], type: String)?, verb: String
     ) throws(SourceError) -> StoredLease {
         var request = request
-        request.fields = [.init(name: "Accept", value: "application/json")]
+        request.fields = [(name: "Accept", value: "application/json")]
         if let body {
-            request.fields.append(.init(name: "Content-Type", value: body.type))
+            request.fields.append((name: "Content-Type", value: body.type))
             request.body = body.bytes
         }
         let answer = try client.send(request, Self.purpose(verb, namespace: namespace))

@@ -45,9 +45,6 @@ final class Outbox {
         mustRestartDictionary = ring.next > 1
     }
 
-    /// Frames that an aggregator never had when the ring gave them up, over all aggregators.
-    var lostFrameCount: UInt64 { deliveries.reduce(0) { $0 &+ $1.counters.lostFrames } }
-
     /// Makes a frame of the encoder's rows.
     ///
     /// - Parameters:

@@ -19,7 +19,8 @@ import Wire
         defer { server.stop() }
         var request = HTTPClientRequest(.get, "/x?y=1")
         request.acceptsGzip = gzip
-        let (head, body) = try client(server).send(request, bodyLimit: 1 << 22)
+        let answer = try client(server).send(request, bodyLimit: 1 << 22)
+        let (head, body) = (answer.head, answer.body)
         return (head.status, body)
     }
 
@@ -162,7 +163,7 @@ import Wire
         defer { server.stop() }
         var request = HTTPClientRequest(.post, "/a%20b?c=d")
         request.body = Array("{}".utf8)
-        request.fields = [.init(name: "Authorization", value: "Bearer t")]
+        request.fields = [(name: "Authorization", value: "Bearer t")]
         request.acceptsGzip = true
         #expect(try client(server).send(request).head.status == 201)
         #expect(
@@ -170,7 +171,7 @@ import Wire
                 "POST /a%20b?c=d HTTP/1.1\r\nHost: 127.0.0.1:\(server.port)\r\nContent-Length: 2\r\n"
                     + "Accept-Encoding: gzip\r\nAuthorization: Bearer t\r\n\r\n{}"
             ])
-        request.fields = [.init(name: "Authorization", value: "t\r\nEvil: 1")]
+        request.fields = [(name: "Authorization", value: "t\r\nEvil: 1")]
         #expect(throws: HTTPClientError.malformedField(name: "Authorization")) {
             try client(server).send(request)
         }

@@ -1,33 +1,23 @@
-import Synchronization
 import Wire
 
-/// A store that the historical API asks over HTTP. Connections are kept, one for each question that is
+/// A store that the historical API asks over HTTP. Connections are kept, for as many questions as are
 /// asked at once.
 final class HistoricalStore: Sendable {
-    private let endpoint: SinkEndpoint
+    private let client: BackendClient
     private let basePath: String
     private let credentials: HTTPCredentials
     private let timeoutMilliseconds: Int64
-    private let environment: SinkEnvironment
-    private let idle = Mutex<[Kept]>([])
-
-    private static let idleCountMax = 8
-
-    /// Used by one question at a time.
-    private final class Kept: @unchecked Sendable {
-        let requester: ConnectionRequester
-        init(_ requester: ConnectionRequester) { self.requester = requester }
-    }
+    private let clock: Clock
 
     init(
         _ target: HTTPTarget, _ credentials: HTTPCredentials, timeoutMilliseconds: Int64,
         environment: SinkEnvironment = SinkEnvironment()
     ) {
-        endpoint = target.endpoints[0]
+        client = BackendClient(target.endpoints[0], environment: environment)
         basePath = target.basePath
         self.credentials = credentials
         self.timeoutMilliseconds = timeoutMilliseconds
-        self.environment = environment
+        clock = environment.clock
     }
 
     /// Asks with a form in the body, which has room for long questions.
@@ -36,10 +26,10 @@ final class HistoricalStore: Sendable {
     /// - Throws: `broken` when there is no answer, with the store's own words where it gave some.
     func ask(
         _ path: String, _ parameters: [(name: String, value: String)]
-    ) throws(HistoricalFailure) -> HTTPSinkResponse {
+    ) throws(HistoricalFailure) -> HTTPClientAnswer {
         try perform(
-            HTTPSinkRequest(
-                "POST", basePath + path,
+            HTTPClientRequest(
+                .post, basePath + path,
                 fields: [("Content-Type", "application/x-www-form-urlencoded")],
                 body: Array(Self.form(parameters).utf8)))
     }
@@ -47,8 +37,8 @@ final class HistoricalStore: Sendable {
     /// Asks with a query in the target.
     func get(
         _ path: String, _ parameters: [(name: String, value: String)]
-    ) throws(HistoricalFailure) -> HTTPSinkResponse {
-        try perform(HTTPSinkRequest("GET", "\(basePath)\(path)?\(Self.form(parameters))"))
+    ) throws(HistoricalFailure) -> HTTPClientAnswer {
+        try perform(HTTPClientRequest(.get, "\(basePath)\(path)?\(Self.form(parameters))"))
     }
 
     private static func form(_ parameters: [(name: String, value: String)]) -> String {
@@ -56,30 +46,25 @@ final class HistoricalStore: Sendable {
             .joined(separator: "&")
     }
 
-    private func perform(_ request: HTTPSinkRequest) throws(HistoricalFailure) -> HTTPSinkResponse {
-        let kept = idle.withLock { $0.popLast() }
-        let connection =
-            kept ?? Kept(ConnectionRequester(endpoint, environment: environment))
-        let deadline =
-            environment.clock.monotonicNanoseconds + UInt64(timeoutMilliseconds) * 1_000_000
+    private func perform(_ request: HTTPClientRequest) throws(HistoricalFailure) -> HTTPClientAnswer
+    {
+        let deadline = clock.monotonicNanoseconds + UInt64(timeoutMilliseconds) * 1_000_000
         do throws(SinkError) {
             var request = request
             request.fields += try credentials.fields() + [("Accept", "application/json")]
-            let response = try connection.requester.perform(request, deadline: deadline)
-            idle.withLock { if $0.count < Self.idleCountMax { $0.append(connection) } }
-            return response
+            return try client.perform(request, deadline: deadline)
         } catch {
-            throw .broken("\(endpoint.address): \(error)")
+            throw .broken("\(client.endpoint.address): \(error)")
         }
     }
 
     /// An answer that is not 200, in words.
-    func refusal(_ response: HTTPSinkResponse) -> HistoricalFailure {
-        .broken("\(endpoint.address) answered \(response.status) \(response.excerpt)")
+    func refusal(_ response: HTTPClientAnswer) -> HistoricalFailure {
+        .broken("\(client.endpoint.address) answered \(response.status) \(response.excerpt)")
     }
 
     func malformed(_ error: JSONError) -> HistoricalFailure {
-        .broken("the answer of \(endpoint.address) cannot be read: \(error)")
+        .broken("the answer of \(client.endpoint.address) cannot be read: \(error)")
     }
 }
 

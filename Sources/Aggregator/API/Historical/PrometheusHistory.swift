@@ -161,7 +161,7 @@ struct PrometheusHistory: HistoricalSource {
         return try read(response).series
     }
 
-    private func read(_ response: HTTPSinkResponse) throws(HistoricalFailure) -> PrometheusAnswer {
+    private func read(_ response: HTTPClientAnswer) throws(HistoricalFailure) -> PrometheusAnswer {
         let answer: PrometheusAnswer
         do throws(JSONError) {
             answer = try PrometheusAnswer(response.body)

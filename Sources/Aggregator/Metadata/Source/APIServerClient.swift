@@ -99,9 +99,9 @@ final class APIServerClient: Sendable {
         var request = request
         if !access.server.path.isEmpty { request.target = access.server.path + request.target }
         request.fields.append(
-            .init(name: "User-Agent", value: "heapwire-aggregator/\(HeapwireVersion.current)"))
+            (name: "User-Agent", value: "heapwire-aggregator/\(HeapwireVersion.current)"))
         if let value = try authorization() {
-            request.fields.append(.init(name: "Authorization", value: value))
+            request.fields.append((name: "Authorization", value: value))
         }
         let client = try client()
         do {

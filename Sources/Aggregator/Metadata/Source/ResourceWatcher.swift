@@ -107,7 +107,7 @@ struct ResourceWatcher {
         _ target: String, _ reader: inout ObjectListReader
     ) throws(SourceError) -> ObjectListReader.Envelope {
         var request = HTTPClientRequest(.get, target)
-        request.fields = [.init(name: "Accept", value: resource.accept("List"))]
+        request.fields = [(name: "Accept", value: resource.accept("List"))]
         let url = "\(client.access.server)\(resource.path)"
         let response = try client.open(request, resource.purpose("list"))
         var failure: ObjectError?
@@ -148,7 +148,7 @@ struct ResourceWatcher {
             .get,
             "\(resource.path)?watch=1&allowWatchBookmarks=true&timeoutSeconds=\(seconds)"
                 + "&resourceVersion=\(PercentEncoding.encoded(resourceVersion))")
-        request.fields = [.init(name: "Accept", value: resource.accept(""))]
+        request.fields = [(name: "Accept", value: resource.accept(""))]
         request.idleSeconds = Self.watchIdleSeconds
         let url = "\(client.access.server)\(resource.path)"
         let response = try client.open(request, resource.purpose("watch"))

@@ -19,8 +19,8 @@ extension HTTPClientRequest {
         json.endObject()
         var request = HTTPClientRequest(.post, path)
         request.fields = [
-            .init(name: "Content-Type", value: "application/json"),
-            .init(name: "Accept", value: "application/json"),
+            (name: "Content-Type", value: "application/json"),
+            (name: "Accept", value: "application/json"),
         ]
         request.body = json.bytes
         return request

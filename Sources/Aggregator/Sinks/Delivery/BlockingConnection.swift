@@ -18,13 +18,20 @@ final class BlockingConnection {
         deinit { bytes.deallocate() }
     }
 
-    /// Resolves and connects, trying each address in turn.
-    ///
-    /// - Parameter deadline: monotonic nanoseconds, for the whole.
+    /// - Parameter deadline: see `dial`.
     init(
         to endpoint: SinkEndpoint, environment: SinkEnvironment, deadline: UInt64
     ) throws(SinkError) {
         clock = environment.clock
+        stream = try Self.dial(endpoint, environment: environment, deadline: deadline)
+    }
+
+    /// Resolves and connects, trying each address in turn.
+    ///
+    /// - Parameter deadline: monotonic nanoseconds, for the whole.
+    static func dial(
+        _ endpoint: SinkEndpoint, environment: SinkEnvironment, deadline: UInt64
+    ) throws(SinkError) -> any ByteStream {
         let addresses: [SocketAddress]
         do throws(TransportError) {
             addresses = try endpoint.address.resolve()
@@ -32,24 +39,21 @@ final class BlockingConnection {
             throw .transport(error)
         }
         var failure = SinkError.timedOut(what: "connecting to \(endpoint.address)")
-        var connected: (any ByteStream)?
         for address in addresses {
             do throws(SinkError) {
                 let stream = try environment.dialer.dial(endpoint, resolved: address)
                 do throws(SinkError) {
-                    try Self.establish(stream, endpoint, clock, deadline)
+                    try establish(stream, endpoint, environment.clock, deadline)
                 } catch {
                     stream.close()
                     throw error
                 }
-                connected = stream
-                break
+                return stream
             } catch {
                 failure = error
             }
         }
-        guard let connected else { throw failure }
-        stream = connected
+        throw failure
     }
 
     deinit { stream.close() }
@@ -100,32 +104,6 @@ final class BlockingConnection {
             }
             searched = bufferStart + waiting
         }
-    }
-
-    /// What came and was not taken yet.
-    var buffered: ArraySlice<UInt8> { buffer[bufferStart...] }
-
-    /// Takes bytes that `buffered` showed.
-    func consume(_ count: Int) {
-        precondition(count <= buffer.count - bufferStart, "consume \(count)")
-        bufferStart += count
-    }
-
-    /// Waits until there is more in `buffered`.
-    func receiveMore(deadline: UInt64) throws(SinkError) {
-        guard try receive(deadline: deadline) else {
-            throw .endOfStream(what: "while answering")
-        }
-    }
-
-    /// Whatever comes until the peer closes, at most `limit` bytes.
-    func readToEnd(limit: Int, deadline: UInt64) throws(SinkError) -> [UInt8] {
-        while try receive(deadline: deadline) {
-            guard buffer.count - bufferStart <= limit else {
-                throw .malformedAnswer("the answer is longer than \(limit) bytes")
-            }
-        }
-        return take(buffer.count - bufferStart)
     }
 
     /// What a peer made of the end of this side.

@@ -6,11 +6,11 @@ protocol HTTPSinkBackend {
     /// `needsPreparation`.
     mutating func prepare(_ exchange: HTTPExchange) throws(SinkError)
     /// The HTTP request that carries a request. Secrets are read here.
-    mutating func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPSinkRequest
+    mutating func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPClientRequest
     /// What an answer means for the request.
-    func judge(_ response: HTTPSinkResponse, _ request: SinkRequest) -> DeliveryOutcome
+    func judge(_ response: HTTPClientAnswer, _ request: SinkRequest) -> DeliveryOutcome
     /// Whether an answer says that what `prepare` made is gone.
-    mutating func needsPreparation(after response: HTTPSinkResponse) -> Bool
+    mutating func needsPreparation(after response: HTTPClientAnswer) -> Bool
     /// Asks a server which others there are; `nil` where nobody wants to know. Asked anew every quarter
     /// of an hour.
     mutating func findServers(_ exchange: HTTPExchange) throws(SinkError) -> [SinkEndpoint]?
@@ -20,54 +20,54 @@ protocol HTTPSinkBackend {
     ) throws(SinkError) -> DeliveryOutcome?
     /// The answer to a harmless request with the credentials of a delivery; `nil` where the
     /// protocol has none.
-    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPSinkResponse?
+    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPClientAnswer?
 }
 
 extension HTTPSinkBackend {
     mutating func prepare(_ exchange: HTTPExchange) throws(SinkError) {}
-    mutating func needsPreparation(after response: HTTPSinkResponse) -> Bool { false }
+    mutating func needsPreparation(after response: HTTPClientAnswer) -> Bool { false }
     mutating func findServers(_ exchange: HTTPExchange) throws(SinkError) -> [SinkEndpoint]? { nil }
-    func judge(_ response: HTTPSinkResponse, _ request: SinkRequest) -> DeliveryOutcome {
+    func judge(_ response: HTTPClientAnswer, _ request: SinkRequest) -> DeliveryOutcome {
         HTTPVerdict.byStatus(response)
     }
     mutating func deliver(
         _ request: SinkRequest, _ exchange: HTTPExchange
     ) throws(SinkError) -> DeliveryOutcome? { nil }
-    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPSinkResponse? { nil }
+    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPClientAnswer? { nil }
 }
 
 /// One exchange after the other with a server, under one deadline.
 struct HTTPExchange {
-    fileprivate let requester: ConnectionRequester
-    fileprivate let deadline: UInt64
+    private let client: BackendClient
+    private let deadline: UInt64
     let environment: SinkEnvironment
     private let signer: (any HTTPRequestSigner)?
 
     init(
-        _ requester: ConnectionRequester, deadline: UInt64, environment: SinkEnvironment,
+        _ client: BackendClient, deadline: UInt64, environment: SinkEnvironment,
         signer: (any HTTPRequestSigner)? = nil
     ) {
-        self.requester = requester
+        self.client = client
         self.deadline = deadline
         self.environment = environment
         self.signer = signer
     }
 
-    func callAsFunction(_ request: HTTPSinkRequest) throws(SinkError) -> HTTPSinkResponse {
+    func callAsFunction(_ request: HTTPClientRequest) throws(SinkError) -> HTTPClientAnswer {
         var request = request
         if let signer {
             let now = Int64(environment.clock.realtimeNanoseconds / 1_000_000_000)
-            request = try signer.sign(request, to: requester.endpoint, unixSeconds: now)
+            request = try signer.sign(request, to: client.endpoint, unixSeconds: now)
         }
-        return try requester.perform(request, deadline: deadline)
+        return try client.perform(request, deadline: deadline)
     }
 
     /// An exchange with another server, for credentials.
     func other(
-        _ endpoint: SinkEndpoint, _ request: HTTPSinkRequest
-    ) throws(SinkError) -> HTTPSinkResponse {
-        let requester = ConnectionRequester(endpoint, environment: environment)
-        return try requester.perform(request, deadline: deadline)
+        _ endpoint: SinkEndpoint, _ request: HTTPClientRequest
+    ) throws(SinkError) -> HTTPClientAnswer {
+        try BackendClient(endpoint, environment: environment)
+            .perform(request, deadline: deadline)
     }
 }
 
@@ -85,7 +85,7 @@ enum HTTPVerdict {
         }
     }
 
-    static func byStatus(_ response: HTTPSinkResponse) -> DeliveryOutcome {
+    static func byStatus(_ response: HTTPClientAnswer) -> DeliveryOutcome {
         let reason = "HTTP \(response.status) \(response.excerpt)"
         switch response.status {
         case 200..<300: return .accepted
@@ -103,7 +103,7 @@ final class HTTPDelivery<Backend: HTTPSinkBackend>: SinkDelivery {
     /// Those of the configuration.
     let endpoints: [SinkEndpoint]
     /// Those that were found, if any, and then those of the configuration.
-    private var requesters: [ConnectionRequester]
+    private var clients: [BackendClient]
     private let environment: SinkEnvironment
     private let signer: (any HTTPRequestSigner)?
     /// Which server is used; the next one after a failure.
@@ -129,16 +129,16 @@ final class HTTPDelivery<Backend: HTTPSinkBackend>: SinkDelivery {
         self.endpoints = endpoints
         self.environment = environment
         self.signer = signer
-        requesters = endpoints.map { ConnectionRequester($0, environment: environment) }
+        clients = endpoints.map { BackendClient($0, environment: environment) }
     }
 
     func disconnect() {
-        for requester in requesters { requester.disconnect() }
+        for client in clients { client.disconnect() }
     }
 
     private func exchange(_ deadline: UInt64) -> HTTPExchange {
         HTTPExchange(
-            requesters[serverIndex], deadline: deadline, environment: environment, signer: signer)
+            clients[serverIndex], deadline: deadline, environment: environment, signer: signer)
     }
 
     private func prepare(_ exchange: HTTPExchange) throws(SinkError) {
@@ -150,12 +150,12 @@ final class HTTPDelivery<Backend: HTTPSinkBackend>: SinkDelivery {
         guard now >= searchAt, let found = try backend.findServers(exchange) else { return }
         searchAt = now + Self.searchIntervalNanoseconds
         let all = found + endpoints.filter { !found.contains($0) }
-        requesters = all.prefix(Self.serverCountMax).map { endpoint in
-            requesters.first { $0.endpoint == endpoint }
-                ?? ConnectionRequester(endpoint, environment: environment)
+        clients = all.prefix(Self.serverCountMax).map { endpoint in
+            clients.first { $0.endpoint == endpoint }
+                ?? BackendClient(endpoint, environment: environment)
         }
         // Not all who look for servers begin with the first one.
-        let count = UInt64(max(1, min(found.count, requesters.count)))
+        let count = UInt64(max(1, min(found.count, clients.count)))
         serverIndex = Int(now / 1_000 % count)
     }
 
@@ -182,7 +182,7 @@ final class HTTPDelivery<Backend: HTTPSinkBackend>: SinkDelivery {
         }
     }
 
-    private func nextServer() { serverIndex = (serverIndex + 1) % requesters.count }
+    private func nextServer() { serverIndex = (serverIndex + 1) % clients.count }
 
     func probe(deadline: UInt64) -> SinkProbe {
         do throws(SinkError) {

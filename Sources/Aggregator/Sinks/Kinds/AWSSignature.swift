@@ -4,8 +4,8 @@ import Wire
 protocol HTTPRequestSigner: Sendable {
     /// - Parameter unixSeconds: the time of the request.
     func sign(
-        _ request: HTTPSinkRequest, to endpoint: SinkEndpoint, unixSeconds: Int64
-    ) throws(SinkError) -> HTTPSinkRequest
+        _ request: HTTPClientRequest, to endpoint: SinkEndpoint, unixSeconds: Int64
+    ) throws(SinkError) -> HTTPClientRequest
 }
 
 /// AWS Signature Version 4 (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>)
@@ -64,8 +64,8 @@ struct AWSSigner: HTTPRequestSigner {
     }
 
     func sign(
-        _ request: HTTPSinkRequest, to endpoint: SinkEndpoint, unixSeconds: Int64
-    ) throws(SinkError) -> HTTPSinkRequest {
+        _ request: HTTPClientRequest, to endpoint: SinkEndpoint, unixSeconds: Int64
+    ) throws(SinkError) -> HTTPClientRequest {
         let time = Self.compactTime(unixSeconds)
         let bodyHash = Crypto.hexadecimal(Crypto.digest(request.body, .sha256))
         var signed = [
@@ -78,7 +78,8 @@ struct AWSSigner: HTTPRequestSigner {
             (
                 "Authorization",
                 try authorization(
-                    request.method, request.target, fields: signed, bodyHash: bodyHash, time: time)
+                    "\(request.method.name)", request.target, fields: signed, bodyHash: bodyHash,
+                    time: time)
             ))
         return request
     }

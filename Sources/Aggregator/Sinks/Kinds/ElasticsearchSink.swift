@@ -92,7 +92,7 @@ struct ElasticsearchBackend: HTTPSinkBackend {
     }
 
     mutating func prepare(_ exchange: HTTPExchange) throws(SinkError) {
-        let answer = try call(exchange, "GET", "/", "")
+        let answer = try call(exchange, .get, "/", "")
         guard answer.status / 100 == 2 else {
             throw .backend("cannot ask for the version: HTTP \(answer.status) \(answer.excerpt)")
         }
@@ -104,7 +104,7 @@ struct ElasticsearchBackend: HTTPSinkBackend {
         let name = "heapwire-\(URLText.encode(index))"
         let path =
             version.hasComposableTemplates ? "/_index_template/\(name)" : "/_template/\(name)"
-        let response = try call(exchange, "PUT", path, template(version))
+        let response = try call(exchange, .put, path, template(version))
         guard response.status / 100 == 2 else {
             throw .backend(
                 "cannot install the template: HTTP \(response.status) \(response.excerpt)")
@@ -115,7 +115,7 @@ struct ElasticsearchBackend: HTTPSinkBackend {
     /// (<https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-nodes-info>).
     mutating func findServers(_ exchange: HTTPExchange) throws(SinkError) -> [SinkEndpoint]? {
         guard sniffs else { return nil }
-        let answer = try call(exchange, "GET", "/_nodes/http", "")
+        let answer = try call(exchange, .get, "/_nodes/http", "")
         guard answer.status == 200, let addresses = NodesAnswer.addresses(in: answer.body) else {
             throw .backend("cannot ask for nodes: HTTP \(answer.status) \(answer.excerpt)")
         }
@@ -123,17 +123,17 @@ struct ElasticsearchBackend: HTTPSinkBackend {
     }
 
     /// The root document, which wants credentials but nothing else.
-    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPSinkResponse? {
-        try call(exchange, "GET", "/", "")
+    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPClientAnswer? {
+        try call(exchange, .get, "/", "")
     }
 
     private func call(
-        _ exchange: HTTPExchange, _ method: String, _ path: String, _ body: String
-    ) throws(SinkError) -> HTTPSinkResponse {
+        _ exchange: HTTPExchange, _ method: HTTPMethod, _ path: String, _ body: String
+    ) throws(SinkError) -> HTTPClientAnswer {
         var fields = try credentials.fields()
         if !body.isEmpty { fields.append(("Content-Type", "application/json")) }
         return try exchange(
-            HTTPSinkRequest(method, basePath + path, fields: fields, body: Array(body.utf8)))
+            HTTPClientRequest(method, basePath + path, fields: fields, body: Array(body.utf8)))
     }
 
     /// Texts are kept as they are, values are doubles, so that no document meets a mapping of
@@ -158,7 +158,7 @@ struct ElasticsearchBackend: HTTPSinkBackend {
         return "{\(patterns),\"mappings\":\(mappings)}"
     }
 
-    func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPSinkRequest {
+    func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPClientRequest {
         var path = "/\(URLText.encode(isDataStream ? index : dailyIndex(of: request.cycle)))"
         if version?.hasTypes == true { path += "/doc" }
         path += "/_bulk"
@@ -170,7 +170,7 @@ struct ElasticsearchBackend: HTTPSinkBackend {
             fields.append(("Content-Encoding", "gzip"))
             body = BodyPacking.gzip.pack(body)
         }
-        return HTTPSinkRequest("POST", basePath + path, fields: fields, body: body)
+        return HTTPClientRequest(.post, basePath + path, fields: fields, body: body)
     }
 
     /// `heapster-2026.01.31`.
@@ -180,11 +180,11 @@ struct ElasticsearchBackend: HTTPSinkBackend {
     }
 
     /// The index, or what a template names, was taken away.
-    mutating func needsPreparation(after response: HTTPSinkResponse) -> Bool {
+    mutating func needsPreparation(after response: HTTPClientAnswer) -> Bool {
         response.status == 404
     }
 
-    func judge(_ response: HTTPSinkResponse, _ request: SinkRequest) -> DeliveryOutcome {
+    func judge(_ response: HTTPClientAnswer, _ request: SinkRequest) -> DeliveryOutcome {
         guard response.status == 200 else { return HTTPVerdict.byStatus(response) }
         guard let items = BulkAnswer.failures(in: response.body) else {
             return .failed(reason: "the answer to _bulk is not JSON as documented")

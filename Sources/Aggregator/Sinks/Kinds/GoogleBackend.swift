@@ -32,19 +32,19 @@ struct GoogleBackend: HTTPSinkBackend {
     }
 
     /// A token and the project; writing nothing is an error in these interfaces.
-    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPSinkResponse? {
+    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPClientAnswer? {
         authorization = try credentials.fields(exchange)
         _ = try credentials.findProject(exchange)
         return nil
     }
 
-    func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPSinkRequest {
-        HTTPSinkRequest(
-            "POST", path(credentials.project ?? ""),
+    func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPClientRequest {
+        HTTPClientRequest(
+            .post, path(credentials.project ?? ""),
             fields: authorization + [("Content-Type", "application/json")], body: request.body)
     }
 
-    func judge(_ response: HTTPSinkResponse, _ request: SinkRequest) -> DeliveryOutcome {
+    func judge(_ response: HTTPClientAnswer, _ request: SinkRequest) -> DeliveryOutcome {
         guard response.status == 200, let rows else { return HTTPVerdict.byStatus(response) }
         guard let verdicts = ItemVerdicts(bigQuery: response.body) else {
             return .failed(reason: "the answer to insertAll is not JSON as documented")

@@ -80,8 +80,8 @@ struct GoogleCredentials: Sendable {
     private func metadata(_ path: String, _ exchange: HTTPExchange) throws(SinkError) -> [UInt8] {
         let response = try exchange.other(
             SinkEndpoint(address: metadataHost),
-            HTTPSinkRequest(
-                "GET", "/computeMetadata/v1/\(path)", fields: [("Metadata-Flavor", "Google")]))
+            HTTPClientRequest(
+                .get, "/computeMetadata/v1/\(path)", fields: [("Metadata-Flavor", "Google")]))
         guard response.status == 200 else {
             throw .backend("metadata server: HTTP \(response.status)")
         }
@@ -118,8 +118,8 @@ struct GoogleCredentials: Sendable {
         let (endpoint, target) = try Self.server(server)
         let response = try exchange.other(
             endpoint,
-            HTTPSinkRequest(
-                "POST", target, fields: [("Content-Type", "application/x-www-form-urlencoded")],
+            HTTPClientRequest(
+                .post, target, fields: [("Content-Type", "application/x-www-form-urlencoded")],
                 body: Array(
                     ("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer"
                         + "&assertion=\(token)").utf8)))

@@ -139,16 +139,16 @@ struct HawkularBackend: HTTPSinkBackend {
         for (place, writer) in bodies {
             var writer = writer
             writer.endArray()
-            let response = try call("POST", "raw", of: place, writer.bytes, exchange)
+            let response = try call(.post, "raw", of: place, writer.bytes, exchange)
             let outcome = HTTPVerdict.byStatus(response)
             guard case .accepted = outcome else { return outcome }
         }
         return .accepted
     }
 
-    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPSinkResponse? {
+    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPClientAnswer? {
         let place = Destination(tenant: tenant, type: "gauges")
-        return try call("POST", "raw", of: place, Array("[]".utf8), exchange)
+        return try call(.post, "raw", of: place, Array("[]".utf8), exchange)
     }
 
     private mutating func sendTags(
@@ -161,7 +161,7 @@ struct HawkularBackend: HTTPSinkBackend {
         let mark = UInt64(bitPattern: Int64(hasher.finalize()))
         if known.contains(mark) { return }
         let response = try call(
-            "PUT", "\(URLText.encode(id))/tags", of: place, Array(tags), exchange)
+            .put, "\(URLText.encode(id))/tags", of: place, Array(tags), exchange)
         guard response.status / 100 == 2 else {
             throw .backend("tags of \(id): HTTP \(response.status) \(response.excerpt)")
         }
@@ -170,20 +170,20 @@ struct HawkularBackend: HTTPSinkBackend {
     }
 
     private func call(
-        _ method: String, _ path: String, of place: Destination, _ body: [UInt8],
+        _ method: HTTPMethod, _ path: String, of place: Destination, _ body: [UInt8],
         _ exchange: HTTPExchange
-    ) throws(SinkError) -> HTTPSinkResponse {
+    ) throws(SinkError) -> HTTPClientAnswer {
         let fields =
             try credentials.fields() + [
                 ("Content-Type", "application/json"), ("Hawkular-Tenant", place.tenant),
             ]
         return try exchange(
-            HTTPSinkRequest(
+            HTTPClientRequest(
                 method, "\(basePath)/hawkular/metrics/\(place.type)/\(path)", fields: fields,
                 body: body))
     }
 
-    func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPSinkRequest {
+    func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPClientRequest {
         throw .unavailable("Hawkular takes more than one request")
     }
 }

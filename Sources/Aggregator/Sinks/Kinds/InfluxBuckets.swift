@@ -13,11 +13,11 @@ struct InfluxBuckets {
     ) throws(SinkError) {
         let rule = retentionSeconds == 0 ? 0 : max(3_600, retentionSeconds)
         let query = "?org=\(URLText.encode(organisation))&name=\(URLText.encode(name))"
-        let found = try call("GET", "/api/v2/buckets\(query)", [], exchange)
+        let found = try call(.get, "/api/v2/buckets\(query)", [], exchange)
         if found.status == 200, let bucket = try firstID("buckets", in: found.body) {
             guard rule > 0 else { return }
             try accepted(
-                try call("PATCH", "/api/v2/buckets/\(bucket)", document(name, rule, nil), exchange),
+                try call(.patch, "/api/v2/buckets/\(bucket)", document(name, rule, nil), exchange),
                 "keep points in bucket \(name) for \(rule) s")
             return
         }
@@ -27,13 +27,13 @@ struct InfluxBuckets {
             return
         }
         let organisations = try call(
-            "GET", "/api/v2/orgs?org=\(URLText.encode(organisation))", [], exchange)
+            .get, "/api/v2/orgs?org=\(URLText.encode(organisation))", [], exchange)
         try accepted(organisations, "look for organisation \(organisation)")
         guard let owner = try firstID("orgs", in: organisations.body) else {
             throw .backend("there is no organisation \(organisation) that the token may see")
         }
         try accepted(
-            try call("POST", "/api/v2/buckets", document(name, rule, owner), exchange),
+            try call(.post, "/api/v2/buckets", document(name, rule, owner), exchange),
             "make bucket \(name)")
     }
 
@@ -62,14 +62,15 @@ struct InfluxBuckets {
     }
 
     private func call(
-        _ method: String, _ target: String, _ body: [UInt8], _ exchange: HTTPExchange
-    ) throws(SinkError) -> HTTPSinkResponse {
+        _ method: HTTPMethod, _ target: String, _ body: [UInt8], _ exchange: HTTPExchange
+    ) throws(SinkError) -> HTTPClientAnswer {
         var fields = try credentials.fields()
         if !body.isEmpty { fields.append(("Content-Type", "application/json")) }
-        return try exchange(HTTPSinkRequest(method, basePath + target, fields: fields, body: body))
+        return try exchange(
+            HTTPClientRequest(method, basePath + target, fields: fields, body: body))
     }
 
-    private func accepted(_ response: HTTPSinkResponse, _ what: String) throws(SinkError) {
+    private func accepted(_ response: HTTPClientAnswer, _ what: String) throws(SinkError) {
         guard response.status / 100 == 2 else {
             throw .backend("cannot \(what): HTTP \(response.status) \(response.excerpt)")
         }

@@ -119,13 +119,13 @@ struct InfluxBackend: HTTPSinkBackend {
 
     /// Writes no line, which the server judges as any other write. A database that is not there
     /// yet is no problem: the first delivery makes it.
-    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPSinkResponse? {
+    mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPClientAnswer? {
         defer { bucketIsMissing = false }
         let empty = SinkRequest(
             cycle: 0, pointCount: 0, body: isCompressed ? BodyPacking.gzip.pack([0x0A]) : [0x0A])
-        var response = try exchange(try httpRequest(for: empty))
-        if needsPreparation(after: response) { response.status = 204 }
-        return response
+        let response = try exchange(try httpRequest(for: empty))
+        return needsPreparation(after: response)
+            ? HTTPClientAnswer(head: HTTPClientHead(status: 204)) : response
     }
 
     private func accepted(_ error: String?) throws(SinkError) {
@@ -137,8 +137,8 @@ struct InfluxBackend: HTTPSinkBackend {
         let fields =
             try credentials.fields() + [("Content-Type", "application/x-www-form-urlencoded")]
         let response = try exchange(
-            HTTPSinkRequest(
-                "POST", "\(basePath)/query", fields: fields,
+            HTTPClientRequest(
+                .post, "\(basePath)/query", fields: fields,
                 body: Array("q=\(URLText.encode(text))".utf8)))
         guard response.status == 200 else {
             throw .backend("HTTP \(response.status) \(response.excerpt)")
@@ -146,7 +146,7 @@ struct InfluxBackend: HTTPSinkBackend {
         return Substring(response.excerpt).range(of: "\"error\"") == nil ? nil : response.excerpt
     }
 
-    func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPSinkRequest {
+    func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPClientRequest {
         let target: String
         switch version {
         case .one(let database, let policy, _):
@@ -160,17 +160,17 @@ struct InfluxBackend: HTTPSinkBackend {
         var fields = try credentials.fields()
         fields.append(("Content-Type", "text/plain; charset=utf-8"))
         if isCompressed { fields.append(("Content-Encoding", "gzip")) }
-        return HTTPSinkRequest("POST", basePath + target, fields: fields, body: request.body)
+        return HTTPClientRequest(.post, basePath + target, fields: fields, body: request.body)
     }
 
-    mutating func needsPreparation(after response: HTTPSinkResponse) -> Bool {
+    mutating func needsPreparation(after response: HTTPClientAnswer) -> Bool {
         bucketIsMissing = response.status == 404
         return bucketIsMissing
     }
 
     /// A partial write (400) has stored all points but those that the text counts, which can never
     /// be stored: their field has another type.
-    func judge(_ response: HTTPSinkResponse, _ request: SinkRequest) -> DeliveryOutcome {
+    func judge(_ response: HTTPClientAnswer, _ request: SinkRequest) -> DeliveryOutcome {
         let text = Substring(response.excerpt)
         guard response.status == 400 || response.status == 422,
             text.range(of: "partial write") != nil
