@@ -23,7 +23,7 @@ final class BackendProgram {
     init(_ program: String, in folder: URL, _ arguments: (UInt16) throws -> [String]) throws {
         self.program = program
         self.folder = folder
-        port = try Self.freePort()
+        port = try LoopbackListener.freePort()
         self.arguments = try arguments(port)
         try start()
     }
@@ -41,21 +41,7 @@ final class BackendProgram {
     /// InfluxDB 1.
     static func influxDB(in folder: URL) throws -> BackendProgram {
         try BackendProgram("influxd", in: folder) { port in
-            let file = folder.appendingPathComponent("influx.conf")
-            try """
-            reporting-disabled = true
-            bind-address = "127.0.0.1:\(try freePort())"
-            [meta]
-            dir = "\(folder.path)/meta"
-            [data]
-            dir = "\(folder.path)/data"
-            wal-dir = "\(folder.path)/wal"
-            query-log-enabled = false
-            [http]
-            bind-address = "127.0.0.1:\(port)"
-            log-enabled = false
-            """.write(to: file, atomically: true, encoding: .utf8)
-            return ["run", "-config", file.path]
+            try StoreArguments.influxDB(in: folder, port: port)
         }
     }
 
@@ -99,19 +85,6 @@ final class BackendProgram {
     func kill() {
         Foundation.kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
-    }
-
-    /// A port that nothing listened on a moment ago.
-    private static func freePort() throws -> UInt16 {
-        let result = try runProcess(
-            "python3",
-            [
-                "-c",
-                "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])",
-            ])
-        guard let port = UInt16(result.output.trimmingCharacters(in: .whitespacesAndNewlines))
-        else { throw RunningProgram.Failure(description: "no port: \(result.output)") }
-        return port
     }
 
     // MARK: What it has

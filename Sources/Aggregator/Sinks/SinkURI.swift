@@ -20,10 +20,11 @@ extension SinkConfigurationError: CustomStringConvertible {
         switch self {
         case .noKind(let text): "--sink=\(text): write KIND:URI?options"
         case .unknownKind(let kind, let known):
-            "there is no sink \"\(kind)\"; there are \(known.joined(separator: ", "))"
+            "there is no sink \"\(kind)\"\(Self.meant(kind, known)); there are "
+                + known.joined(separator: ", ")
         case .malformedURI(let sink, let reason): "sink \(sink): \(reason)"
         case .unknownOption(let sink, let option, let known):
-            "sink \(sink) has no option \"\(option)\"; it has "
+            "sink \(sink) has no option \"\(option)\"\(Self.meant(option, known)); it has "
                 + known.sorted().joined(separator: ", ")
         case .repeatedOption(let sink, let option):
             "sink \(sink): option \"\(option)\" is given twice"
@@ -36,6 +37,10 @@ extension SinkConfigurationError: CustomStringConvertible {
         case .conflict(let sink, let first, let second):
             "sink \(sink): give either \"\(first)\" or \"\(second)\", not both"
         }
+    }
+
+    private static func meant(_ written: String, _ known: [String]) -> String {
+        NearestName.of(written, among: known).map { " (did you mean \"\($0)\"?)" } ?? ""
     }
 }
 

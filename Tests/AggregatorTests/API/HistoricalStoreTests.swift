@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 import Wire
 
@@ -194,17 +195,12 @@ import Wire
     @Test(.enabled(if: BackendServer.has("prometheus")))
     func prometheusAnswersWhatTheSinkSent() throws {
         let path = try #require(BackendServer.find("prometheus"))
-        let server = try BackendServer(path) { folder, port in
-            let file = folder.appendingPathComponent("prometheus.yml")
-            try Data("global: {}\n".utf8).write(to: file)
-            return [
-                "--config.file=\(file.path)", "--storage.tsdb.path=\(folder.path)/data",
-                "--web.listen-address=127.0.0.1:\(port)", "--web.enable-remote-write-receiver",
-            ]
+        let server = try BackendServer(path) {
+            try StoreArguments.prometheus(in: $0, port: $1)
         }
         #expect(
             try SinkRun.wait(seconds: 60) {
-                try server.http("GET", "/-/ready").status == 200
+                try server.http(.get, "/-/ready").status == 200
             })
         let cycles = SinkRun.cycles(12)
         try Self.fill(
@@ -227,7 +223,7 @@ import Wire
         let cycles = SinkRun.cycles(12)
         try Self.fill(
             "remotewrite:http://127.0.0.1:\(server.port)?cluster_name=c1&order=oldest", cycles)
-        _ = try server.http("GET", "/internal/force_flush")
+        _ = try server.http(.get, "/internal/force_flush")
         try compare(
             try HistoricalSourceFlag.source(
                 "prometheus:http://127.0.0.1:\(server.port)?cluster_name=c1"), cycles)

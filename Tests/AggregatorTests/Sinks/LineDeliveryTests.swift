@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 import Wire
 
@@ -11,8 +12,8 @@ struct LineDeliveryTests {
     private final class LineReceiver: @unchecked Sendable {
         enum Manner { case ends, staysOpen, resets }
 
-        let port: UInt16
-        private let listener: Int32
+        var port: UInt16 { listener.port }
+        private let listener: LoopbackListener
         private let lock = Lock()
         private var manner: Manner
         private var text = ""
@@ -22,18 +23,7 @@ struct LineDeliveryTests {
 
         init(_ manner: Manner) throws {
             self.manner = manner
-            port = BackendServer.freePort()
-            listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-            address.sin_port = port.bigEndian
-            let bound = withUnsafePointer(to: &address) {
-                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-                }
-            }
-            try #require(bound == 0 && listen(listener, 16) == 0)
+            listener = try LoopbackListener()
             thread = try SystemThread.start(name: "lines") { [self] in serve() }
         }
 
@@ -42,16 +32,15 @@ struct LineDeliveryTests {
 
         func stop() {
             lock.withLock { isOver = true }
-            shutdown(listener, Int32(SHUT_RDWR))
+            listener.interrupt()
             thread?.join()
-            close(listener)
+            listener.close()
             for descriptor in open { close(descriptor) }
         }
 
         private func serve() {
-            while true {
-                let connection = accept(listener, nil, nil)
-                guard connection >= 0, !lock.withLock({ isOver }) else { return }
+            while let connection = listener.accept() {
+                guard !lock.withLock({ isOver }) else { return }
                 let manner = lock.withLock { self.manner }
                 if manner == .resets {
                     var linger = linger(l_onoff: 1, l_linger: 0)
@@ -128,7 +117,7 @@ struct LineDeliveryTests {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let port = BackendServer.freePort()
+        let port = try LoopbackListener.freePort()
         address.sin_port = port.bigEndian
         let bound = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {

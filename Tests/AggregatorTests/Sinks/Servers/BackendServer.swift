@@ -33,23 +33,6 @@ final class BackendServer {
         find(name, variable: variable) != nil
     }
 
-    /// A port that nothing listened on a moment ago.
-    static func freePort() -> UInt16 {
-        let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(socket) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var count = socklen_t(MemoryLayout<sockaddr_in>.size)
-        withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                _ = bind(socket, $0, count)
-                _ = getsockname(socket, $0, &count)
-            }
-        }
-        return UInt16(bigEndian: address.sin_port)
-    }
-
     static func makeFolder() throws -> URL {
         let folder = FileManager.default.temporaryDirectory
             .appendingPathComponent("heapwire-sinks-\(UUID().uuidString)")
@@ -67,7 +50,7 @@ final class BackendServer {
         self.executable = executable
         self.environment = environment
         self.folder = try folder ?? Self.makeFolder()
-        self.port = port ?? Self.freePort()
+        self.port = try port ?? LoopbackListener.freePort()
         self.arguments = try arguments(self.folder, self.port)
         try start(waits: waits)
     }
@@ -130,21 +113,21 @@ final class BackendServer {
 
     /// A request to the server's own interface.
     func http(
-        _ method: String, _ target: String, body: String = "",
+        _ method: HTTPMethod, _ target: String, body: String = "",
         fields: [(name: String, value: String)] = [], tls: SinkTLS? = nil
-    ) throws -> HTTPSinkResponse {
-        let requester = ConnectionRequester(
+    ) throws -> HTTPClientAnswer {
+        let client = BackendClient(
             SinkEndpoint(address: HostAndPort(host: "127.0.0.1", port: port), tls: tls),
             environment: SinkEnvironment())
-        return try requester.perform(
-            HTTPSinkRequest(method, target, fields: fields, body: Array(body.utf8)),
+        return try client.perform(
+            HTTPClientRequest(method, target, fields: fields, body: Array(body.utf8)),
             deadline: Clock.system.monotonicNanoseconds + 10_000_000_000)
     }
 
     func json(
         _ target: String, fields: [(name: String, value: String)] = [], tls: SinkTLS? = nil
     ) throws -> [String: Any] {
-        let response = try http("GET", target, fields: fields, tls: tls)
+        let response = try http(.get, target, fields: fields, tls: tls)
         guard response.status == 200 else {
             throw Failure(description: "HTTP \(response.status) \(response.excerpt)")
         }

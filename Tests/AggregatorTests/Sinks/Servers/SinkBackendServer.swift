@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Wire
 
 @testable import Aggregator
@@ -14,50 +15,44 @@ final class SinkBackendServer: @unchecked Sendable {
         case silence(milliseconds: UInt32)
     }
 
-    let port: UInt16
-    private let listener: Int32
+    /// One that was read whole.
+    struct Request: Sendable {
+        /// When it came, monotonic nanoseconds.
+        let time: UInt64
+        /// With the empty line at its end.
+        let head: String
+        let body: [UInt8]
+    }
+
+    var port: UInt16 { listener.port }
+    private let listener: LoopbackListener
     private let lock = Lock()
     private var script: [Answer]
-    private var received: [(time: UInt64, body: [UInt8])] = []
+    private var received: [Request] = []
     private var thread: SystemThread?
     private var isOver = false
 
     init(_ script: [Answer]) throws {
         self.script = script
-        port = BackendServer.freePort()
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        address.sin_port = port.bigEndian
-        let bound = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        guard bound == 0, listen(listener, 16) == 0 else {
-            throw BackendServer.Failure(description: "cannot listen: \(errno)")
-        }
+        listener = try LoopbackListener()
         thread = try SystemThread.start(name: "scripted") { [self] in serve() }
     }
 
     func stop() {
         lock.withLock { isOver = true }
-        shutdown(listener, Int32(SHUT_RDWR))
+        listener.interrupt()
         thread?.join()
-        close(listener)
+        listener.close()
     }
 
     /// Answers by another script from now on.
     func become(_ script: [Answer]) { lock.withLock { self.script = script } }
 
-    /// Requests that were read whole, with the times at which they came.
-    var requests: [(time: UInt64, body: [UInt8])] { lock.withLock { received } }
+    var requests: [Request] { lock.withLock { received } }
 
     private func serve() {
-        while true {
-            let connection = accept(listener, nil, nil)
-            guard connection >= 0, !lock.withLock({ isOver }) else { return }
+        while let connection = listener.accept() {
+            guard !lock.withLock({ isOver }) else { return }
             while answerOne(connection) {}
             close(connection)
         }
@@ -65,9 +60,9 @@ final class SinkBackendServer: @unchecked Sendable {
 
     /// Whether the connection stays.
     private func answerOne(_ connection: Int32) -> Bool {
-        guard let body = readRequest(connection) else { return false }
+        guard let request = readRequest(connection) else { return false }
         let answer = lock.withLock {
-            received.append((Clock.system.monotonicNanoseconds, body))
+            received.append(request)
             return script.count > 1 ? script.removeFirst() : script[0]
         }
         let text: String
@@ -88,7 +83,7 @@ final class SinkBackendServer: @unchecked Sendable {
         return true
     }
 
-    private func readRequest(_ connection: Int32) -> [UInt8]? {
+    private func readRequest(_ connection: Int32) -> Request? {
         var bytes: [UInt8] = []
         var block = [UInt8](repeating: 0, count: 65_536)
         while true {
@@ -100,7 +95,12 @@ final class SinkBackendServer: @unchecked Sendable {
                         $0.lowercased().hasPrefix("content-length:")
                     }.flatMap { Int($0.split(separator: " ").last ?? "") } ?? 0
                 let start = text[..<end.upperBound].utf8.count
-                if bytes.count >= start + length { return Array(bytes[start..<(start + length)]) }
+                if bytes.count >= start + length {
+                    return Request(
+                        time: Clock.system.monotonicNanoseconds,
+                        head: String(text[..<end.upperBound]),
+                        body: Array(bytes[start..<(start + length)]))
+                }
             }
             let count = recv(connection, &block, block.count, 0)
             guard count > 0 else { return nil }

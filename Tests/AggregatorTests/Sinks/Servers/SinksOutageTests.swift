@@ -78,7 +78,7 @@ struct SinksOutageTests {
         _ script: [SinkBackendServer.Answer], cycles: Int = 1, options: String = "",
         waits: Bool = false,
         timeoutMilliseconds: Int64 = 8_000
-    ) throws -> (SinkStatus, [(time: UInt64, body: [UInt8])]) {
+    ) throws -> (SinkStatus, [SinkBackendServer.Request]) {
         let server = try SinkBackendServer(script)
         defer { server.stop() }
         let set = try SinkRun.make(

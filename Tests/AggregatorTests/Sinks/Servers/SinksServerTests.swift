@@ -16,23 +16,7 @@ struct SinksServerTests {
     ) throws -> BackendServer {
         let path = try #require(BackendServer.find("influxd"))
         return try BackendServer(path, folder: folder, port: port) { folder, port in
-            let configuration = """
-                reporting-disabled = true
-                bind-address = "127.0.0.1:\(BackendServer.freePort())"
-                [meta]
-                dir = "\(folder.path)/meta"
-                [data]
-                dir = "\(folder.path)/data"
-                wal-dir = "\(folder.path)/wal"
-                query-log-enabled = false
-                [http]
-                bind-address = "127.0.0.1:\(port)"
-                log-enabled = false
-                \(options)
-                """
-            let file = folder.appendingPathComponent("influx.conf")
-            try Data(configuration.utf8).write(to: file)
-            return ["run", "-config", file.path]
+            try StoreArguments.influxDB(in: folder, port: port, http: options)
         }
     }
 
@@ -65,8 +49,39 @@ struct SinksServerTests {
         let last = try Self.influxNumber(
             server, "SELECT LAST(\"\(field)\") FROM \"\(from)\" WHERE pod_name = 'web-3'")
         #expect(last == Int(cycles[4] / 1_000 % 1_000))
-        let policies = try server.http("GET", "/query?q=SHOW+RETENTION+POLICIES+ON+k8s")
+        let policies = try server.http(.get, "/query?q=SHOW+RETENTION+POLICIES+ON+k8s")
         #expect(policies.excerpt.contains("[\"default\",\"48h0m0s\""), "\(policies.excerpt)")
+    }
+
+    /// What a label may hold comes back as it was, but for line ends and a backslash at the end, which
+    /// would escape what follows.
+    @Test(.enabled(if: BackendServer.has("influxd")))
+    func labelsOfAnyTextAreInInfluxDB() throws {
+        let server = try Self.influx()
+        let written = [
+            "plain", "a b", "a,b=c", #"in\side"#, #"before\,comma"#, #"before\ blank"#, #"two\\x"#,
+            #"quote"s'"#, "ümlaut 日本", #"end\"#, #"two at the end\\"#, "line\nend", "\ttab",
+            "#!$%^",
+        ]
+        let set = try SinkRun.make("influxdb:http://127.0.0.1:\(server.port)")
+        var batch = SinkRun.batch(SinkRun.cycles(1)[0], pods: written.count)
+        for (index, text) in written.enumerated() {
+            batch.sets[index].setLabel(Label(key: "container_name", value: text))
+        }
+        set.offer(batch)
+        set.stop(timeoutMilliseconds: 20_000)
+        #expect(set.statuses[0].refusedRequests == 0, "\(set.statuses)")
+        let query =
+            "SELECT LAST(value), container_name FROM \"memory/usage\" GROUP BY container_name"
+        let object = try server.json("/query?db=k8s&q=\(URLText.encode(query))")
+        let results = try #require(object["results"] as? [[String: Any]])
+        let series = results.first?["series"] as? [[String: Any]] ?? []
+        let found = series.compactMap { ($0["tags"] as? [String: String])?["container_name"] }
+        let expected = written.map { text in
+            let line = String(text.map { $0 == "\n" || $0 == "\t" ? "_" : $0 })
+            return line.hasSuffix("\\") ? line + "_" : line
+        }
+        #expect(found.sorted() == expected.sorted())
     }
 
     @Test(.enabled(if: BackendServer.has("influxd") && BackendServer.has("openssl")))
@@ -82,7 +97,7 @@ struct SinksServerTests {
         let authority = "\(certificates.folder.path)/ca.pem"
         let tls = SinkTLS(authorityFile: authority)
         _ = try server.http(
-            "POST", "/query?q=CREATE+USER+root+WITH+PASSWORD+%27p%26w%27+WITH+ALL+PRIVILEGES",
+            .post, "/query?q=CREATE+USER+root+WITH+PASSWORD+%27p%26w%27+WITH+ALL+PRIVILEGES",
             tls: tls)
         let password = server.folder.appendingPathComponent("password")
         try Data("p&w\n".utf8).write(to: password)
@@ -105,8 +120,8 @@ struct SinksServerTests {
     @Test(.enabled(if: BackendServer.has("influxd")))
     func influxDBRefusesOnePointAndKeepsTheOthers() throws {
         let server = try Self.influx()
-        _ = try server.http("POST", "/query?q=CREATE+DATABASE+k8s+WITH+NAME+%22default%22")
-        _ = try server.http("POST", "/write?db=k8s", body: "memory/usage,x=y value=\"text\"")
+        _ = try server.http(.post, "/query?q=CREATE+DATABASE+k8s+WITH+NAME+%22default%22")
+        _ = try server.http(.post, "/write?db=k8s", body: "memory/usage,x=y value=\"text\"")
         let set = try SinkRun.make("influxdb:http://127.0.0.1:\(server.port)")
         set.offer(SinkRun.batch(SinkRun.cycles(1)[0]))
         set.stop(timeoutMilliseconds: 5_000)
@@ -121,12 +136,14 @@ struct SinksServerTests {
 
     private struct Victoria {
         let server: BackendServer
-        let graphite = BackendServer.freePort()
-        let openTSDB = BackendServer.freePort()
+        let graphite: UInt16
+        let openTSDB: UInt16
 
         init() throws {
             let path = try #require(BackendServer.find("victoria-metrics"))
-            let (graphite, openTSDB) = (graphite, openTSDB)
+            let graphite = try LoopbackListener.freePort()
+            let openTSDB = try LoopbackListener.freePort()
+            (self.graphite, self.openTSDB) = (graphite, openTSDB)
             server = try BackendServer(path) { folder, port in
                 [
                     "-storageDataPath=\(folder.path)/data", "-httpListenAddr=127.0.0.1:\(port)",
@@ -139,9 +156,9 @@ struct SinksServerTests {
 
         /// Samples of the series that match, by series.
         func export(_ match: String) throws -> [[String: Any]] {
-            _ = try server.http("GET", "/internal/force_flush")
+            _ = try server.http(.get, "/internal/force_flush")
             let response = try server.http(
-                "GET", "/api/v1/export?match[]=\(URLText.encode(match))")
+                .get, "/api/v1/export?match[]=\(URLText.encode(match))")
             return try String(decoding: response.body, as: UTF8.self).split(separator: "\n").map {
                 let object = try JSONSerialization.jsonObject(with: Data($0.utf8))
                 return try #require(object as? [String: Any])
@@ -191,13 +208,8 @@ struct SinksServerTests {
     @Test(.enabled(if: BackendServer.has("prometheus")))
     func prometheusTakesRemoteWriteInOrder() throws {
         let path = try #require(BackendServer.find("prometheus"))
-        let server = try BackendServer(path) { folder, port in
-            let file = folder.appendingPathComponent("prometheus.yml")
-            try Data("global: {}\n".utf8).write(to: file)
-            return [
-                "--config.file=\(file.path)", "--storage.tsdb.path=\(folder.path)/data",
-                "--web.listen-address=127.0.0.1:\(port)", "--web.enable-remote-write-receiver",
-            ]
+        let server = try BackendServer(path) {
+            try StoreArguments.prometheus(in: $0, port: $1)
         }
         let cycles = SinkRun.cycles(6)
         try SinkRun.send(
@@ -232,7 +244,7 @@ struct SinksServerTests {
                 LINE_RECEIVER_PORT = \(port)
                 PICKLE_RECEIVER_PORT = 0
                 CACHE_QUERY_INTERFACE = 127.0.0.1
-                CACHE_QUERY_PORT = \(BackendServer.freePort())
+                CACHE_QUERY_PORT = \(try LoopbackListener.freePort())
                 ENABLE_UDP_LISTENER = True
                 UDP_RECEIVER_INTERFACE = 127.0.0.1
                 UDP_RECEIVER_PORT = \(port)

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 import Wire
 
@@ -119,7 +120,7 @@ struct SinksServiceTests {
     func googleTakesWhatAServiceAccountSends(service: String, flag: String) throws {
         let folder = try BackendServer.makeFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
-        let port = BackendServer.freePort()
+        let port = try LoopbackListener.freePort()
         let account = try serviceAccount(folder, tokenPort: port)
         let server = try SinkPrograms.server(
             "recorder.py", port: port,
@@ -138,7 +139,7 @@ struct SinksServiceTests {
     @Test func aKeyThatGoogleDoesNotKnowIsSaid() throws {
         let folder = try BackendServer.makeFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
-        let port = BackendServer.freePort()
+        let port = try LoopbackListener.freePort()
         let account = try serviceAccount(folder, tokenPort: port)
         _ = try SinksServerTests.output(
             "/usr/bin/openssl",
