@@ -47,3 +47,15 @@ struct LabelMerger: Sendable {
         labels.append(label)
     }
 }
+
+extension JSONWriter {
+    /// Labels as members of an object.
+    mutating func object(of labels: [Label]) {
+        beginObject()
+        for label in labels {
+            key(label.key)
+            string(label.value)
+        }
+        endObject()
+    }
+}

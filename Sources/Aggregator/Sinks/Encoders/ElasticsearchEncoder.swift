@@ -57,12 +57,7 @@ struct ElasticsearchEncoder: SinkEncoder {
     private mutating func setTags(_ own: [Label], _ child: [Label]) {
         merger.merge(own, child)
         tags.bytes.removeAll(keepingCapacity: true)
-        tags.beginObject()
-        for label in merger.labels {
-            tags.key(label.key)
-            tags.string(label.value)
-        }
-        tags.endObject()
+        tags.object(of: merger.labels)
     }
 
     /// The documents of one label set.

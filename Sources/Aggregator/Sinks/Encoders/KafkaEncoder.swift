@@ -38,12 +38,7 @@ struct KafkaEncoder: SinkEncoder {
     private mutating func setTail(_ own: [Label], _ child: [Label]) {
         merger.merge(own, child)
         tags.bytes.removeAll(keepingCapacity: true)
-        tags.beginObject()
-        for label in merger.labels {
-            tags.key(label.key)
-            tags.string(label.value)
-        }
-        tags.endObject()
+        tags.object(of: merger.labels)
         tail = Array("},\"MetricsTimestamp\":\"\(time)\",\"MetricsTags\":".utf8)
         tail.append(contentsOf: tags.bytes)
         tail.append(UInt8(ascii: "}"))

@@ -22,7 +22,7 @@ struct SetJSONEncoder: SinkEncoder {
         json.key("key")
         json.string(SetKey.text(of: set))
         json.key("labels")
-        write(set.labels)
+        json.object(of: set.labels)
         json.key("metrics")
         json.beginObject()
         for sample in set.values {
@@ -38,7 +38,7 @@ struct SetJSONEncoder: SinkEncoder {
                 json.key("name")
                 json.string(sample.metric.name)
                 json.key("labels")
-                write(sample.labels)
+                json.object(of: sample.labels)
                 json.key("value")
                 write(sample.value)
                 json.endObject()
@@ -50,15 +50,6 @@ struct SetJSONEncoder: SinkEncoder {
         requests.bytes.append(contentsOf: json.bytes)
         requests.bytes.append(UInt8(ascii: "\n"))
         requests.endItem(points: set.values.count + set.labeledValues.count)
-    }
-
-    private mutating func write(_ labels: [Label]) {
-        json.beginObject()
-        for label in labels {
-            json.key(label.key)
-            json.string(label.value)
-        }
-        json.endObject()
     }
 
     private mutating func write(_ value: MetricValue) {
