@@ -10,7 +10,7 @@ import Wire
 @Suite(.serialized)
 struct SinksBenchmarks {
     private static let partial: Set = [
-        "bigquery", "honeycomb", "stackdriver", "gcm", "librato", "hawkular",
+        "bigquery", "honeycomb", "gcm", "librato", "hawkular",
     ]
     private static let isFull = ProcessInfo.processInfo.environment["BENCHMARK"] == "1"
 
@@ -102,7 +102,6 @@ struct SinksBenchmarks {
             ("honeycomb", { HoneycombEncoder() }), ("hawkular", { HawkularEncoder(.init()) }),
             ("bigquery", { BigQueryEncoder(clusterName: "c") }),
             ("gcm", { GCMEncoder(onlyAutoscaling: false) }),
-            ("stackdriver", { StackdriverEncoder(.init()) }),
         ]
         var rates: [String: Double] = [:]
         for (name, make) in encoders {

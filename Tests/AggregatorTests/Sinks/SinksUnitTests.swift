@@ -41,7 +41,8 @@ struct SinksUnitTests {
             }
         }
         #expect(
-            message("influx:http://h").contains("there is no sink \"influx\"; there are bigquery"))
+            message("influx:http://h").contains(
+                "there is no sink \"influx\" (did you mean \"influxdb\"?); there are bigquery"))
         let unknown = message("influxdb:http://h?pw=hunter2&passwd=hunter2")
         #expect(unknown.contains("no option \"passwd\"") && unknown.contains("pwfile"))
         for flag in [
