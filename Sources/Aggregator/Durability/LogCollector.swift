@@ -5,7 +5,7 @@ import Wire
 final class LogCollector {
     /// By name of the node.
     private(set) var restorers: [String: NodeRestorer] = [:]
-    private(set) var cycles = RestoredCycles()
+    var cycles = RestoredCycles()
     private(set) var names = RestoredNames()
     /// Records that make no sense.
     private(set) var lossCount = 0
@@ -68,35 +68,56 @@ final class LogCollector {
     }
 }
 
-/// The sums of cycles as the log has them: the last whole one, and what came on top of it since.
+/// The sums of cycles as the log has them: the last whole one, and what each process put on top of it
+/// since.
 struct RestoredCycles {
     private var whole: [Int64: CycleEntry] = [:]
-    private var parts: [Int64: CycleEntry] = [:]
+    /// By cycle and writer; a writer's last has all that it added.
+    private var parts: [Int64: [UInt64: CycleEntry]] = [:]
 
+    /// Takes records in the order of the log.
     mutating func take(_ entry: CycleEntry) {
-        if entry.isPart {
-            parts[entry.index] = entry
+        if let writer = entry.writer {
+            parts[entry.index, default: [:]][writer] = entry
         } else {
             whole[entry.index] = entry
             parts[entry.index] = nil
         }
     }
 
+    /// Takes what a later piece of the log has of cycles that are whole here only.
+    mutating func take(_ later: RestoredCycles) {
+        for (index, byWriter) in later.parts {
+            parts[index, default: [:]].merge(byWriter) { $1 }
+        }
+    }
+
     /// Numbers of the cycles that need nothing from before.
     var wholeIndices: Set<Int64> { Set(whole.keys) }
+
+    /// Takes out the cycles that need something from before.
+    mutating func removeUnfounded() -> RestoredCycles {
+        var unfounded = RestoredCycles()
+        unfounded.parts = parts.filter { whole[$0.key] == nil }
+        for index in unfounded.parts.keys { parts[index] = nil }
+        return unfounded
+    }
+
+    private func entries(_ index: Int64) -> [CycleEntry] {
+        let own = (parts[index] ?? [:]).sorted { $0.key < $1.key }.map(\.value)
+        return (whole[index].map { [$0] } ?? []) + own
+    }
+
+    private var indices: [Int64] { Set(whole.keys).union(parts.keys).sorted() }
 
     /// Puts them in the place of what is there.
     ///
     /// - Parameter present: later cycles are of nodes whose clocks are ahead.
     func restore(_ rollUps: RollUps, present: Int64 = .max) {
-        for (index, entry) in whole.sorted(by: { $0.key < $1.key }) {
-            rollUps.restore(entry, present: present)
-            if let part = parts[index] {
-                rollUps.restore(part, isAdded: true, present: present)
+        for index in indices {
+            for (number, entry) in entries(index).enumerated() {
+                rollUps.restore(entry, isAdded: number > 0, present: present)
             }
-        }
-        for (index, entry) in parts.sorted(by: { $0.key < $1.key }) where whole[index] == nil {
-            rollUps.restore(entry, present: present)
         }
     }
 
@@ -104,9 +125,8 @@ struct RestoredCycles {
     ///
     /// - Parameter known: numbers of the cycles that are whole there.
     func add(to rollUps: RollUps, except known: Set<Int64>) {
-        for entries in [whole, parts] {
-            for (index, entry) in entries.sorted(by: { $0.key < $1.key })
-            where !known.contains(index) {
+        for index in indices where !known.contains(index) {
+            for entry in entries(index) {
                 rollUps.restore(entry, isAdded: true, present: .min)
             }
         }

@@ -84,7 +84,7 @@ final class LogCommitter: @unchecked Sendable {
         writer.cut(now: now) { bytes in
             let cycles = cluster.rollUps.takeChanged()
             for cycle in cycles {
-                let kind: LogRecord.Kind = cycle.isPart ? .cyclePart : .cycle
+                let kind: LogRecord.Kind = cycle.writer == nil ? .cycle : .cyclePart
                 LogRecord.append(kind, to: &bytes) { cycle.encode(into: &$0) }
             }
             return cycles.count + (names?.append(to: &bytes) ?? 0)

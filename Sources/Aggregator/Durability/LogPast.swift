@@ -20,6 +20,8 @@ struct LogPast: @unchecked Sendable {
     let present: Set<String>
     /// Cycles whose sums are, by number.
     let wholeCycles: Set<Int64>
+    /// Parts of others, of which what they are on top of is here.
+    let unfounded: RestoredCycles
 
     /// Reads it, on the thread that calls.
     ///
@@ -47,6 +49,7 @@ struct LogPast: @unchecked Sendable {
             collector.parallel(1) { $0.work() }
         }
         guard !isStopped() else { return report }
+        collector.cycles.take(unfounded)
         collector.cycles.add(to: cluster.rollUps, except: wholeCycles)
         cluster.rollUps.becomeWhole()
         collector.parallel(1) { $0.finish() }

@@ -94,19 +94,21 @@ struct LogRestorer {
             for name in collector.restorers.keys { cluster.dropRestored(named: name) }
             return nil
         }
-        let report = finish(collector, batches, segments)
         let horizon = collector.newestTime &- cluster.configuration.window
         let first = batches.reader.segment(before: horizon, in: segments)
         let past = segments.filter { $0 >= first && $0 < start }
-        guard !past.isEmpty else { return (report, nil) }
+        guard !past.isEmpty else { return (finish(collector, batches, segments), nil) }
+        // A process that died before it had read the past left parts; what this one adds is apart from them.
+        let unfounded = collector.cycles.removeUnfounded()
+        let report = finish(collector, batches, segments)
         let whole = collector.cycles.wholeIndices
-        cluster.rollUps.beginInParts(whole: whole)
+        cluster.rollUps.beginInParts(whole: whole, writer: report.nextSegment)
         cluster.hasPastToRead.store(true, ordering: .releasing)
         return (
             report,
             LogPast(
                 files: files, cluster: cluster, segments: past, next: start, horizon: horizon,
-                present: Set(collector.restorers.keys), wholeCycles: whole)
+                present: Set(collector.restorers.keys), wholeCycles: whole, unfounded: unfounded)
         )
     }
 

@@ -29,9 +29,9 @@ final class RollUps: Sendable {
         /// Cycles that the log does not have as they are.
         var changed: Set<Int64> = []
         var isLogged = false
-        /// Numbers of the cycles that are whole although the log was not read to its beginning yet;
-        /// `nil` when all are.
-        var wholeCycles: Set<Int64>?
+        /// Numbers of the cycles that are whole although the log was not read to its beginning yet, and
+        /// who writes parts of the others; `nil` when all are whole.
+        var parts: (whole: Set<Int64>, writer: UInt64)?
     }
 
     init(configuration: ModelConfiguration) {
@@ -82,10 +82,14 @@ final class RollUps: Sendable {
     func beginLogging() { state.withLock { $0.isLogged = true } }
 
     /// From now on only these cycles are what the log has of them, until `becomeWhole`.
-    func beginInParts(whole: Set<Int64>) { state.withLock { $0.wholeCycles = whole } }
+    ///
+    /// - Parameter writer: the number of the first segment that is written from now on.
+    func beginInParts(whole: Set<Int64>, writer: UInt64) {
+        state.withLock { $0.parts = (whole, writer) }
+    }
 
     /// What the log has was put under everything.
-    func becomeWhole() { state.withLock { $0.wholeCycles = nil } }
+    func becomeWhole() { state.withLock { $0.parts = nil } }
 
     /// The sums of the cycles that something was added to since the last question.
     func takeChanged() -> [CycleEntry] {
@@ -103,7 +107,7 @@ final class RollUps: Sendable {
                 return CycleEntry(
                     index: index, resolution: resolution,
                     nodeCount: state.reportingNodes.count(at: index), sums: sums,
-                    isPart: !(state.wholeCycles?.contains(index) ?? true))
+                    writer: state.parts.flatMap { $0.whole.contains(index) ? nil : $0.writer })
             }
         }
     }

@@ -16,18 +16,23 @@ struct CycleEntry {
     /// Nodes that brought a frame for it.
     let nodeCount: Int
     let sums: [Sums]
-    /// They come on top of what an earlier record has: the payload of a `cyclePart` record.
-    let isPart: Bool
+    /// Whose part it is: what the process whose first segment has this number added to a cycle that it
+    /// had not read yet, the payload of a `cyclePart` record. It comes on top of an earlier `cycle` and of
+    /// other processes' parts. `nil` for a whole cycle.
+    let writer: UInt64?
 
-    init(index: Int64, resolution: Int64, nodeCount: Int, sums: [Sums], isPart: Bool = false) {
+    init(
+        index: Int64, resolution: Int64, nodeCount: Int, sums: [Sums], writer: UInt64? = nil
+    ) {
         self.index = index
         self.resolution = resolution
         self.nodeCount = nodeCount
         self.sums = sums
-        self.isPart = isPart
+        self.writer = writer
     }
 
     func encode(into bytes: inout [UInt8]) {
+        if let writer { Varint.append(writer, to: &bytes) }
         Varint.append(signed: index, to: &bytes)
         Varint.append(signed: resolution, to: &bytes)
         Varint.append(UInt64(nodeCount), to: &bytes)
@@ -42,9 +47,9 @@ struct CycleEntry {
         }
     }
 
-    init(decoding payload: UnsafeRawBufferPointer, isPart: Bool = false) throws(WireError) {
-        self.isPart = isPart
+    init(decoding payload: UnsafeRawBufferPointer, isPart: Bool) throws(WireError) {
         var reader = ByteReader(payload)
+        writer = isPart ? try reader.varint() : nil
         index = try reader.signedVarint()
         resolution = try reader.signedVarint()
         nodeCount = try reader.count("nodes", limit: Int(Int32.max))
