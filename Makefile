@@ -140,6 +140,12 @@ fuzz-wire: deps ## ten minutes each of coverage-guided fuzzing: the frame decode
 	cd .build-fuzz && SWIFT_BACKTRACE=enable=no release/fuzz-frame corpus -max_total_time=600
 	cd .build-fuzz && SWIFT_BACKTRACE=enable=no release/fuzz-session session-corpus -max_len=2048 -max_total_time=600
 
+fuzz-text: deps ## ten minutes of coverage-guided fuzzing of what the aggregator reads: HTTP, JSON, YAML, …
+	HEAPWIRE_FUZZ=1 $(SWIFT) build -c release --product fuzz-text --scratch-path .build-fuzz
+	mkdir -p .build-fuzz/text-corpus
+	cp Tests/Fuzz/Text/corpus/* .build-fuzz/text-corpus/
+	cd .build-fuzz && SWIFT_BACKTRACE=enable=no release/fuzz-text text-corpus -max_len=4096 -max_total_time=600
+
 lint: ## style of every Swift file
 	$(SWIFT) format lint -s -r Package.swift Sources Tests Benchmarks
 

@@ -109,6 +109,11 @@ if isFuzzing {
             path: "Tests/Fuzz/Frame", exclude: ["corpus"], swiftSettings: strict + fuzzed,
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]),
         .executableTarget(
+            name: "fuzz-text", dependencies: ["Wire", "Aggregator"], path: "Tests",
+            sources: ["Fuzz/Text/FuzzText.swift", "AggregatorTests/Text/TextFuzzInput.swift"],
+            swiftSettings: strict + fuzzed,
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]),
+        .executableTarget(
             name: "fuzz-session", dependencies: ["Wire", "NodeAgent", "Aggregator", "TestSupport"],
             path: "Tests",
             sources: [
