@@ -315,7 +315,7 @@ import Wire
         early.acknowledge(1, 1)
         #expect(early.tick() == .close)
         var strange = Welcome()
-        strange.version = 2
+        strange.version = Hello.version + 1
         let version = TestOutbox()
         version.connect(0, strange)
         #expect(version.tick() == .close)
