@@ -121,15 +121,11 @@ struct RestoredCycles {
         }
     }
 
-    /// Puts them under what is there.
+    /// What is to be put under what is there.
     ///
     /// - Parameter known: numbers of the cycles that are whole there.
-    func add(to rollUps: RollUps, except known: Set<Int64>) {
-        for index in indices where !known.contains(index) {
-            for entry in entries(index) {
-                rollUps.restore(entry, isAdded: true, present: .min)
-            }
-        }
+    func entries(except known: Set<Int64>) -> [CycleEntry] {
+        indices.filter { !known.contains($0) }.flatMap { entries($0) }
     }
 }
 

@@ -50,8 +50,7 @@ struct LogPast: @unchecked Sendable {
         }
         guard !isStopped() else { return report }
         collector.cycles.take(unfounded)
-        collector.cycles.add(to: cluster.rollUps, except: wholeCycles)
-        cluster.rollUps.becomeWhole()
+        cluster.rollUps.becomeWhole(with: collector.cycles.entries(except: wholeCycles))
         collector.parallel(1) { $0.finish() }
         report.add(collector)
         report.nodes = collector.restorers.keys.count { !present.contains($0) }

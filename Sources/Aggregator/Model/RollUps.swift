@@ -88,8 +88,14 @@ final class RollUps: Sendable {
         state.withLock { $0.parts = (whole, writer) }
     }
 
-    /// What the log has was put under everything.
-    func becomeWhole() { state.withLock { $0.parts = nil } }
+    /// Puts what the log has under everything, at one moment: a commit in between would write it once more,
+    /// as this process's part.
+    func becomeWhole(with entries: [CycleEntry]) {
+        state.withLock { state in
+            for entry in entries { restore(entry, isAdded: true, present: .min, &state) }
+            state.parts = nil
+        }
+    }
 
     /// The sums of the cycles that something was added to since the last question.
     func takeChanged() -> [CycleEntry] {
@@ -118,29 +124,33 @@ final class RollUps: Sendable {
     ///   - isAdded: to what is there, instead.
     ///   - present: later cycles are not taken for the newest, milliseconds since the epoch.
     func restore(_ entry: CycleEntry, isAdded: Bool = false, present: Int64 = .max) {
+        state.withLock { restore(entry, isAdded: isAdded, present: present, &$0) }
+    }
+
+    private func restore(
+        _ entry: CycleEntry, isAdded: Bool, present: Int64, _ state: inout State
+    ) {
         // A log of another resolution counts other cycles.
         guard entry.resolution == configuration.resolution else { return }
         let count = cycleCount
-        state.withLock { state in
-            let cycle = entry.index &* entry.resolution
-            if cycle <= present { state.newestCycle = max(state.newestCycle, cycle) }
-            let before = isAdded ? state.reportingNodes.count(at: entry.index) : 0
-            state.reportingNodes.set(before + entry.nodeCount, at: entry.index, cycles: count)
-            for sums in entry.sums {
-                let series: RollUpSeries
-                if sums.namespace.isEmpty {
-                    series = state.cluster
-                } else if let known = state.namespaces[sums.namespace] {
-                    series = known
-                } else {
-                    series = RollUpSeries(namespace: sums.namespace)
-                    state.namespaces[sums.namespace] = series
-                }
-                if isAdded {
-                    series.add(sums.row, at: entry.index, cycles: count)
-                } else {
-                    series.set(sums.row, at: entry.index, cycles: count)
-                }
+        let cycle = entry.index &* entry.resolution
+        if cycle <= present { state.newestCycle = max(state.newestCycle, cycle) }
+        let before = isAdded ? state.reportingNodes.count(at: entry.index) : 0
+        state.reportingNodes.set(before + entry.nodeCount, at: entry.index, cycles: count)
+        for sums in entry.sums {
+            let series: RollUpSeries
+            if sums.namespace.isEmpty {
+                series = state.cluster
+            } else if let known = state.namespaces[sums.namespace] {
+                series = known
+            } else {
+                series = RollUpSeries(namespace: sums.namespace)
+                state.namespaces[sums.namespace] = series
+            }
+            if isAdded {
+                series.add(sums.row, at: entry.index, cycles: count)
+            } else {
+                series.set(sums.row, at: entry.index, cycles: count)
             }
         }
     }

@@ -55,8 +55,7 @@ import Wire
                 var past = RestoredCycles()
                 for entry in log[..<cut] { past.take(entry) }
                 past.take(unfounded)
-                past.add(to: rollUps, except: whole)
-                rollUps.becomeWhole()
+                rollUps.becomeWhole(with: past.entries(except: whole))
             }
             #expect(found == expected, "cut at \(cut)")
         }
@@ -86,8 +85,7 @@ import Wire
         var past = RestoredCycles()
         past.take(try entry(7, 100))
         past.take(unfounded)
-        past.add(to: rollUps, except: [])
-        rollUps.becomeWhole()
+        rollUps.becomeWhole(with: past.entries(except: []))
         #expect(rollUps.points(.memoryUsage, namespace: nil).map(\.value) == [125])
         rollUps.add(cycle: 8 * Self.resolution, [series], .init(start: nil, count: 0))
         #expect(rollUps.takeChanged().allSatisfy { $0.writer == nil })
