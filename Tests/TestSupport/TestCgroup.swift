@@ -4,6 +4,8 @@ import Foundation
 public final class TestCgroup {
     public let path: String
     private let folders: [String]
+    /// Folders above them that were not there, innermost first.
+    private let parents: [String]
     private var processes: [Process] = []
 
     /// Controllers of a v1 host that get a folder each.
@@ -34,6 +36,13 @@ public final class TestCgroup {
             : Self.controllers.map { "/sys/fs/cgroup/\($0)" }
                 .filter { FileManager.default.fileExists(atPath: $0) }
         folders = roots.map { "\($0)/\(path)" }
+        parents = folders.flatMap { folder in
+            let above = sequence(first: URL(fileURLWithPath: folder).deletingLastPathComponent()) {
+                $0.deletingLastPathComponent()
+            }
+            return above.lazy.map(\.path)
+                .prefix { !FileManager.default.fileExists(atPath: $0) }.map { $0 }
+        }
         for folder in folders {
             try FileManager.default.createDirectory(
                 atPath: folder, withIntermediateDirectories: true)
@@ -78,7 +87,7 @@ public final class TestCgroup {
         return value
     }
 
-    /// Ends its processes and removes it.
+    /// Ends its processes and removes it, and what it made above itself.
     public func remove() {
         for process in processes where process.isRunning {
             kill(process.processIdentifier, SIGKILL)
@@ -91,6 +100,8 @@ public final class TestCgroup {
                 Thread.sleep(forTimeInterval: 0.01)
             }
         }
+        // Others may have come to live there; the last of them leaves it to nobody.
+        for folder in parents { rmdir(folder) }
     }
 
     deinit { remove() }
