@@ -32,7 +32,7 @@ struct LogPast: @unchecked Sendable {
         batches.noteMissing(in: segments + [next])
         let collector = LogCollector { name in
             guard present.contains(name), let node = cluster.node(named: name) else {
-                return cluster.restoredNode(named: name).map { NodeRestorer($0, horizon: horizon) }
+                return NodeRestorer(cluster.unlistedNode(named: name), horizon: horizon)
             }
             return NodeRestorer(
                 cluster.detachedNode(named: name), horizon: horizon, inFrontOf: node)
@@ -52,6 +52,9 @@ struct LogPast: @unchecked Sendable {
         collector.cycles.take(unfounded)
         cluster.rollUps.becomeWhole(with: collector.cycles.entries(except: wholeCycles))
         collector.parallel(1) { $0.finish() }
+        for (name, restorer) in collector.restorers where !present.contains(name) {
+            cluster.list(restorer.node)
+        }
         report.add(collector)
         report.nodes = collector.restorers.keys.count { !present.contains($0) }
         report.damage = batches.reader.damage

@@ -75,10 +75,14 @@ final class Cluster: Sendable {
         if let known = state.nodes[name] { return known.node }
         guard state.nodes.count < configuration.nodes else { return nil }
         let node = makeNode(name)
-        if let log = state.log { node.attach(log) }
-        state.nodes[name] = NodeEntry(node: node)
-        state.sorted = nil
+        list(node, &state)
         return node
+    }
+
+    private func list(_ node: NodeModel, _ state: inout State) {
+        if let log = state.log { node.attach(log) }
+        state.nodes[node.name] = NodeEntry(node: node)
+        state.sorted = nil
     }
 
     private func makeNode(_ name: String) -> NodeModel {
@@ -103,6 +107,17 @@ final class Cluster: Sendable {
         state.withLock { state in
             state.nodes[name] = nil
             state.sorted = nil
+        }
+    }
+
+    /// A node that nobody finds before `list`: an agent that did would be told that nothing is kept.
+    func unlistedNode(named name: String) -> NodeModel { makeNode(name) }
+
+    /// Lets everybody find a node, as far as more may be there. There is none of its name.
+    func list(_ node: NodeModel) {
+        state.withLock { state in
+            guard state.nodes.count < configuration.nodes else { return }
+            list(node, &state)
         }
     }
 

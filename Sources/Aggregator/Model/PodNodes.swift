@@ -20,7 +20,10 @@ final class PodNodes: Sendable {
             guard first !== node, !(state.others[uid]?.contains { $0 === node } ?? false) else {
                 return
             }
-            state.others[uid, default: []].append(node)
+            // By name: who is met first is another one after a restart.
+            var nodes = ([first] + (state.others[uid] ?? []) + [node]).sorted { $0.name < $1.name }
+            state.first[uid] = nodes.removeFirst()
+            state.others[uid] = nodes
         }
     }
 
