@@ -188,8 +188,7 @@ struct LogArchive: Sendable {
 
         private func takeSums(_ record: LogRecord.View) {
             do throws(WireError) {
-                cycles.take(
-                    try CycleEntry(decoding: record.payload, isPart: record.kind == .cyclePart))
+                try cycles.take(record)
             } catch {
                 lossCount += 1
             }

@@ -39,8 +39,7 @@ final class LogCollector {
 
     private func takeCycle(_ record: LogRecord.View) {
         do throws(WireError) {
-            cycles.take(
-                try CycleEntry(decoding: record.payload, isPart: record.kind == .cyclePart))
+            try cycles.take(record)
         } catch {
             lossCount += 1
         }
@@ -75,7 +74,11 @@ struct RestoredCycles {
     /// By cycle and writer; a writer's last has all that it added.
     private var parts: [Int64: [UInt64: CycleEntry]] = [:]
 
-    /// Takes records in the order of the log.
+    /// - Parameter record: a `cycle` or a `cyclePart`, in the order of the log.
+    mutating func take(_ record: LogRecord.View) throws(WireError) {
+        take(try CycleEntry(decoding: record.payload, isPart: record.kind == .cyclePart))
+    }
+
     mutating func take(_ entry: CycleEntry) {
         if let writer = entry.writer {
             parts[entry.index, default: [:]][writer] = entry

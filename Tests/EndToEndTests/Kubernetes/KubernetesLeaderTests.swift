@@ -45,17 +45,7 @@ extension KubernetesTests {
         }
 
         private func makeCandidates(sink: String, _ more: [String] = []) throws -> [Candidate] {
-            let text = """
-                apiVersion: v1
-                kind: Config
-                current-context: c
-                contexts: [{name: c, context: {cluster: k, user: u}}]
-                clusters: [{name: k, cluster: {server: "\(cluster.url)", \
-                certificate-authority-data: \(try cluster.authorityData)}}]
-                users: [{name: u, user: {token: admintoken}}]
-
-                """
-            let file = try folder.write(text, to: "kubeconfig")
+            let source = try cluster.source(in: folder)
             let flags =
                 [
                     "--sink=\(sink)", "--leader-elect", "--leader-elect-resource-name=\(lease)",
@@ -64,7 +54,7 @@ extension KubernetesTests {
                 ] + more
             return try ["one", "two"].map { name in
                 try Candidate(
-                    name, source: "kubernetes:?inClusterConfig=false&auth=\(file.path)", flags,
+                    name, source: source, flags,
                     in: folder.url)
             }
         }
@@ -174,18 +164,7 @@ extension KubernetesTests {
             let rules =
                 #"[{"apiGroups":["","apps","batch"],"resources":["pods","nodes","namespaces","replicasets","jobs"],"verbs":["list","watch"]}]"#
             let token = try cluster.makeReader(name, rules: rules)
-            let text = """
-                apiVersion: v1
-                kind: Config
-                current-context: c
-                contexts: [{name: c, context: {cluster: k, user: u}}]
-                clusters: [{name: k, cluster: {server: "\(cluster.url)", \
-                certificate-authority-data: \(try cluster.authorityData)}}]
-                users: [{name: u, user: {token: \(token)}}]
-
-                """
-            let file = try folder.write(text, to: "reader")
-            let source = "kubernetes:?inClusterConfig=false&auth=\(file.path)"
+            let source = try cluster.source(in: folder, token: token)
             let words = "may not get leases: give its Role in kube-system the rule"
             let found = try doctor(["--source=\(source)", "--leader-elect"])
             #expect(found.status == 1)
