@@ -66,6 +66,7 @@ final class AggregatorService {
         answers.history = configuration.history.source
         answers.batchOptions = configuration.labels.options
         log?.show(in: &answers)
+        log?.follow(answers.index)
         if let folder, answers.history == nil {
             answers.history = LogHistory(
                 recent: ModelHistory(reader: answers.reader, index: answers.index),

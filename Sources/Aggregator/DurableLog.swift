@@ -6,6 +6,7 @@ import Wire
 final class DurableLog: Sendable {
     let writer: LogWriter
     let committer: LogCommitter
+    let departures: DepartureLog
     private let found: Mutex<LogRestorer.Report>
     private let restoreMilliseconds: UInt64
     private let path: String
@@ -44,6 +45,7 @@ final class DurableLog: Sendable {
             ).restorePresent()
             restoreMilliseconds = (clock.monotonicNanoseconds - start) / 1_000_000
             report.tell(folder: path, milliseconds: restoreMilliseconds)
+            departures = try DepartureLog(files: files, firstSegment: report.nextSegment)
         } catch {
             throw UsageError(problems: ["--data-dir=\(path): \(error)"])
         }
@@ -56,12 +58,19 @@ final class DurableLog: Sendable {
             loop = try EventLoop(clock: clock, scratchByteCount: 4_096)
             committer = LogCommitter(
                 writer, cluster, LogRetention(files: files, configuration: configuration),
-                names: LogNames(directory), loop)
+                names: LogNames(directory), departures: departures, loop)
             committer.start()
             thread = try SystemThread.start(name: "log") { [loop] in loop.run() }
         } catch {
             throw UsageError(problems: ["the log cannot be started: \(error)"])
         }
+    }
+
+    /// Writes down from now on whom the index misses. Before agents speak.
+    func follow(_ index: ClusterIndex) {
+        index.look()
+        index.observeDepartures { [departures] in departures.note($0) }
+        committer.look { index.look() }
     }
 
     /// What was found so far.
@@ -150,6 +159,10 @@ extension DurableLog {
         text.single(
             "heapwire_log_oldest_timestamp_seconds", .gauge, "When the oldest file was begun",
             Double(retention.oldestTime) / 1_000)
+        text.single(
+            "heapwire_log_lost_departures_total", .counter,
+            "Pods, containers and nodes that went without being written down for lists of the past",
+            Double(departures.lostCount))
         text.single(
             "heapwire_log_removed_segments_total", .counter, "Files removed by age or size",
             Double(retention.removedSegments))

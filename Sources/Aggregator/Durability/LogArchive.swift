@@ -1,3 +1,4 @@
+import Glibc
 import Wire
 
 /// Reads a stretch of the log that is older than what is in memory, into a model of its own.
@@ -32,6 +33,8 @@ struct LogArchive: Sendable {
     var byteCountMax = 8 << 30
     /// Bytes of frames that one question may hold.
     var heldByteCountMax = 256 << 20
+    /// Bytes of the files that say who has gone.
+    var departureByteCountMax = 256 << 20
     private let turn = Lock()
 
     init(folder: String, configuration: ModelConfiguration) {
@@ -50,6 +53,64 @@ struct LogArchive: Sendable {
             Diagnostics.warning("\(error); older history is not there")
         }
         return nil
+    }
+
+    /// Who has gone since the oldest batch, in the order in which it was noticed.
+    func departures() throws(Failure) -> [Departure] {
+        guard let oldest = oldestTime else { return [] }
+        var byteCount = 0
+        do throws(LogFileError) {
+            let files = try DiskLogFiles(folder: folder)
+            let names = try files.list().filter { LogSegment.number($0, .departures) != nil }
+            for name in names {
+                byteCount +=
+                    try Self.present { () throws(LogFileError) in
+                        try files.size(name)
+                    } ?? 0
+            }
+            if byteCount <= departureByteCountMax {
+                return try departures(in: names.sorted(), files).filter { $0.time >= oldest }
+            }
+        } catch {
+            throw .unreadable(error)
+        }
+        throw .tooLong(byteCount: byteCount, limit: departureByteCountMax)
+    }
+
+    private func departures(
+        in names: [String], _ files: any LogFiles
+    ) throws(LogFileError) -> [Departure] {
+        var found: [Departure] = []
+        var damageCount = 0
+        var reader = LogReader(files: files)
+        for name in names {
+            try Self.present { () throws(LogFileError) in
+                try reader.read(file: name) { record in
+                    do throws(WireError) {
+                        found.append(try Departure(decoding: record.payload))
+                    } catch {
+                        damageCount += 1
+                    }
+                }
+            }
+        }
+        damageCount += reader.damage.count
+        if damageCount > 0 {
+            Diagnostics.warning(
+                "\(folder): \(damageCount) places in the lists of who has gone cannot be read")
+        }
+        return found
+    }
+
+    /// - Returns: `nil` for a file that was removed with its segment meanwhile.
+    @discardableResult
+    private static func present<Value>(
+        _ body: () throws(LogFileError) -> Value
+    ) throws(LogFileError) -> Value? {
+        do throws(LogFileError) { return try body() } catch {
+            guard error.errno == ENOENT else { throw error }
+            return nil
+        }
     }
 
     /// Frames that an outage delayed are in the log later than their steps: so much later is looked.
@@ -158,7 +219,7 @@ struct LogArchive: Sendable {
                 switch record.kind {
                 case .metadata: takeNames(record.payload)
                 case .cycle, .cyclePart: if sums { takeSums(record) }
-                case .node, .batchBegin, .batchEnd, .continuation: break
+                case .node, .batchBegin, .batchEnd, .continuation, .departure: break
                 case .chain, .subjects, .frame, .gap, .nodeState, .chainState, .facts:
                     guard let name = nodeNames[record.node], nodes?.contains(name) ?? true,
                         let restorer = restorer(name)

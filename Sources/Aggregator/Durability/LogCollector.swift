@@ -24,7 +24,7 @@ final class LogCollector {
             switch record.kind {
             case .metadata: self.names.take(record)
             case .cycle, .cyclePart: takeCycle(record)
-            case .node, .batchBegin, .batchEnd, .continuation: break
+            case .node, .batchBegin, .batchEnd, .continuation, .departure: break
             case .chain, .subjects, .frame, .gap, .nodeState, .chainState, .facts:
                 if let known = byNumber[record.node] { return known.hold(record) }
                 guard let name = names[record.node],

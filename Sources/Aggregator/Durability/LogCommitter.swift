@@ -9,10 +9,12 @@ final class LogCommitter: @unchecked Sendable {
     private let retention: LogRetention
     private let loop: EventLoop
     private let names: LogNames?
+    private let departures: DepartureLog?
     private var timer: TimerID?
     private var lastRetention: UInt64 = 0
     private var lastTold: UInt64 = 0
     private let observers = Mutex<[@Sendable () -> Void]>([])
+    private let lookers = Mutex<[@Sendable () -> Void]>([])
     private let published = Mutex(Status())
     private let limited = LimitedDiagnostics(perMinute: 1)
 
@@ -28,12 +30,13 @@ final class LogCommitter: @unchecked Sendable {
 
     init(
         _ writer: LogWriter, _ cluster: Cluster, _ retention: LogRetention, names: LogNames?,
-        _ loop: EventLoop
+        departures: DepartureLog? = nil, _ loop: EventLoop
     ) {
         self.writer = writer
         self.cluster = cluster
         self.retention = retention
         self.names = names
+        self.departures = departures
         self.loop = loop
     }
 
@@ -42,6 +45,11 @@ final class LogCommitter: @unchecked Sendable {
     /// Called on the log's thread whenever more may be acknowledged.
     func observe(_ observer: @escaping @Sendable () -> Void) {
         observers.withLock { $0.append(observer) }
+    }
+
+    /// Called on the log's thread when a batch was closed, before it is written: to note who has gone.
+    func look(_ body: @escaping @Sendable () -> Void) {
+        lookers.withLock { $0.append(body) }
     }
 
     /// Call it before the loop runs.
@@ -89,7 +97,8 @@ final class LogCommitter: @unchecked Sendable {
             }
             return cycles.count + (names?.append(to: &bytes) ?? 0)
         }
-        writer.write(now: Int64(start / 1_000_000))
+        if departures != nil { for look in lookers.withLock({ $0 }) { look() } }
+        writer.write(now: Int64(start / 1_000_000)) { departures?.commit(segment: $0) }
         let position = writer.acknowledgeable
         if position != lastTold {
             lastTold = position

@@ -13,6 +13,7 @@ final class ClusterIndex: Sendable {
     private let order = PodOrder()
     /// One joins, the others wait for it.
     private let joining = Mutex(())
+    private let departureObserver = Mutex<(@Sendable ([Departure]) -> Void)?>(nil)
 
     private struct State {
         var layoutTick: UInt64 = .max
@@ -53,6 +54,14 @@ final class ClusterIndex: Sendable {
         self.directory = directory
     }
 
+    /// Calls `body` with who has gone, whenever a look notices it.
+    func observeDepartures(_ body: @escaping @Sendable ([Departure]) -> Void) {
+        departureObserver.withLock { $0 = body }
+    }
+
+    /// Notices what has changed, as each question does.
+    func look() { upToDate { _ in } }
+
     // MARK: Asking
 
     /// Nodes with a frame no older than three cycles before the newest one, by name.
@@ -66,6 +75,17 @@ final class ClusterIndex: Sendable {
         upToDate { state in
             state.byName[name] ?? state.byHostname[name].flatMap { state.byName[$0] }
         }
+    }
+
+    /// Also those that are silent, by name.
+    func allNodes() -> [JoinedNode] { upToDate { $0.nodes } }
+
+    /// Namespaces of all nodes' pods, also of those that are silent.
+    func allNamespaces() -> [String] { upToDate { Array($0.pods.keys) } }
+
+    /// A namespace's pods on all nodes, also on those that are silent.
+    func allPods(in namespace: String) -> [JoinedPod] {
+        upToDate { $0.pods[namespace]?.values.flatMap { $0 } ?? [] }
     }
 
     /// Namespaces of the pods that run now.
@@ -166,6 +186,11 @@ final class ClusterIndex: Sendable {
         if metAgain < old.count {
             let names = Set(models.map(\.name))
             forgotten = old.keys.filter { !names.contains($0) }
+        }
+        if let observer = departureObserver.withLock({ $0 }) {
+            var departures = changed.flatMap { old[$0.name]?.departures(to: $0) ?? [] }
+            for name in forgotten { departures += old[name]?.departures(to: nil) ?? [] }
+            if !departures.isEmpty { observer(departures) }
         }
         state.withLock { state in
             for name in forgotten { state.remove(name) }

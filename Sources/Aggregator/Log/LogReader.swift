@@ -84,7 +84,13 @@ struct LogReader {
     mutating func read(
         _ number: UInt64, _ body: (LogRecord.View) -> Void
     ) throws(LogFileError) {
-        let name = LogSegment.name(number)
+        try read(file: LogSegment.name(number), body)
+    }
+
+    /// The same for any file of records.
+    mutating func read(
+        file name: String, _ body: (LogRecord.View) -> Void
+    ) throws(LogFileError) {
         let size = try files.size(name)
         let headerSize = LogSegment.header.count
         // Made, and then the power went.

@@ -41,6 +41,8 @@ enum LogRecord {
         /// What comes on top of the sums of a cycle that an earlier record has, in the place of what
         /// came on top before.
         case cyclePart = 14
+        /// `Departure`; in files of departures only.
+        case departure = 15
     }
 
     static let magic: UInt8 = 0xA7

@@ -44,6 +44,9 @@ final class LogRetention {
             segments.removeFirst()
             statistics.removedSegments += 1
         }
+        if let oldest = segments.first {
+            try DepartureLog.removeFiles(before: oldest, files)
+        }
         statistics.segments = segments.count
         statistics.bytes = bytes
         statistics.oldestTime = segments.first.flatMap { times[$0] } ?? 0

@@ -214,13 +214,17 @@ final class LogWriter: @unchecked Sendable {
 
     /// Writes and syncs the batches that were cut.
     ///
-    /// - Parameter now: milliseconds of a clock that never goes back.
+    /// - Parameters:
+    ///   - now: milliseconds of a clock that never goes back.
+    ///   - body: writes what must be there before, to files of its own; gets the number of the segment
+    ///     that is written, or of one before it.
     /// - Returns: whether everything is on the disk now.
     @discardableResult
-    func write(now: Int64) -> Bool {
+    func write(now: Int64, after body: (UInt64) -> Void = { _ in }) -> Bool {
         var isWritten = false
         writingSince.store(now, ordering: .releasing)
         defer { endHang() }
+        body(openSegment == nil ? segment + 1 : segment)
         while let next = lock.withLock({ queue.first }) {
             do throws(LogFileError) {
                 try write(next)

@@ -1,12 +1,13 @@
 import Wire
 
 /// The historical API's answers from memory, and from the log where that does not reach back far
-/// enough. What there is to ask for (nodes, namespaces, pods, metrics) is what memory knows.
+/// enough. Lists have who is there now, and who has gone since the log begins.
 struct LogHistory: HistoricalSource {
     let recent: ModelHistory
     let archive: LogArchive
 
     private var cluster: Cluster { recent.reader.cluster }
+    private var index: ClusterIndex { recent.index }
 
     func series(_ question: HistoricalQuestion) throws(HistoricalFailure) -> [[SeriesPoint]] {
         let oldest = oldestInMemory
@@ -29,15 +30,71 @@ struct LogHistory: HistoricalSource {
         return found
     }
 
-    func metricNames(of entity: Entity) -> [String] { recent.metricNames(of: entity) }
-    func nodes() -> [String] { recent.nodes() }
-    func systemContainers(of node: String) -> [String] { recent.systemContainers(of: node) }
-    func namespaces() -> [String] { recent.namespaces() }
-    func pods(in namespace: String) -> [String] { recent.pods(in: namespace) }
+    // MARK: Lists
 
-    func containers(namespace: String, pod: String) -> [String] {
-        recent.containers(namespace: namespace, pod: pod)
+    func nodes() throws(HistoricalFailure) -> [String] {
+        try list(index.allNodes().map(\.hostname)) { $0.pod == nil ? [$0.hostname] : [] }
     }
+
+    func systemContainers(of node: String) throws(HistoricalFailure) -> [String] {
+        let there = index.node(named: node)
+        return try list(there?.systemContainers.map(\.subject.name) ?? []) { departure in
+            departure.pod == nil && (departure.node == node || departure.hostname == node)
+                ? departure.containers : []
+        }
+    }
+
+    func namespaces() throws(HistoricalFailure) -> [String] {
+        try list(index.allNamespaces()) { $0.pod.map { [$0.namespace] } ?? [] }
+    }
+
+    func pods(in namespace: String) throws(HistoricalFailure) -> [String] {
+        try list(index.allPods(in: namespace).map(\.name)) { departure in
+            departure.pod.flatMap { $0.namespace == namespace ? [$0.name] : nil } ?? []
+        }
+    }
+
+    func containers(namespace: String, pod: String) throws(HistoricalFailure) -> [String] {
+        let there = index.allPods(in: namespace).filter { $0.name == pod }
+        return try list(there.flatMap(\.containers).map(\.name)) { departure in
+            departure.pod?.namespace == namespace && departure.pod?.name == pod
+                ? departure.containers : []
+        }
+    }
+
+    /// Names of those who are there and of those who have gone, each once.
+    private func list(
+        _ present: [String], _ gone: (Departure) -> [String]
+    ) throws(HistoricalFailure) -> [String] {
+        var names = Set(present)
+        for departure in try departures() { names.formUnion(gone(departure)) }
+        return names.sorted()
+    }
+
+    private func departures() throws(HistoricalFailure) -> [Departure] {
+        do throws(LogArchive.Failure) { return try archive.departures() } catch {
+            throw HistoricalFailure(error)
+        }
+    }
+
+    /// Of somebody who has gone: what it had in the end.
+    func metricNames(of entity: Entity) throws(HistoricalFailure) -> [String] {
+        let present = recent.metricNames(of: entity)
+        guard present.isEmpty, let last = try departures().last(where: { $0.concerns(entity) })
+        else { return present }
+        let before = last.time &- 3 &* cluster.configuration.resolution
+        let stretch = LogArchive.Stretch(start: before, end: last.time)
+        do throws(LogArchive.Failure) {
+            var isSum = false
+            if case .namespace = entity { isSum = true }
+            return old(try archive.read(stretch, nodes: [last.node], sums: isSum))
+                .metricNames(of: entity)
+        } catch {
+            throw HistoricalFailure(error)
+        }
+    }
+
+    // MARK: Series
 
     private func limit(
         _ question: HistoricalQuestion, from start: Int64, to end: Int64
@@ -60,11 +117,14 @@ struct LogHistory: HistoricalSource {
     private func old(
         _ question: HistoricalQuestion, from start: Int64, to end: Int64
     ) throws(HistoricalFailure) -> [[SeriesPoint]] {
-        let contents = try contents(question, LogArchive.Stretch(start: start, end: end))
-        let index = ClusterIndex(cluster: contents.cluster, directory: contents.directory)
-        let reader = ModelReader(cluster: contents.cluster, names: JoinedNames(index))
-        return try ModelHistory(reader: reader, index: index)
+        try old(try contents(question, LogArchive.Stretch(start: start, end: end)))
             .points(question, from: start, to: end)
+    }
+
+    private func old(_ contents: LogArchive.Contents) -> ModelHistory {
+        let index = ClusterIndex(cluster: contents.cluster, directory: contents.directory)
+        return ModelHistory(
+            reader: ModelReader(cluster: contents.cluster, names: JoinedNames(index)), index: index)
     }
 
     private func contents(
@@ -76,11 +136,7 @@ struct LogHistory: HistoricalSource {
             return try archive.read(
                 stretch, nodes: nodes, sums: rest.count < question.entities.count)
         } catch {
-            switch error {
-            case .tooLong(let byteCount, let limit):
-                throw .tooLong(byteCount: byteCount, limit: limit)
-            case .unreadable(let failure): throw .broken("\(failure)")
-            }
+            throw HistoricalFailure(error)
         }
     }
 
@@ -118,5 +174,37 @@ struct LogHistory: HistoricalSource {
             }
         }
         return found
+    }
+}
+
+extension HistoricalFailure {
+    fileprivate init(_ failure: LogArchive.Failure) {
+        switch failure {
+        case .tooLong(let byteCount, let limit): self = .tooLong(byteCount: byteCount, limit: limit)
+        case .unreadable(let error): self = .broken("\(error)")
+        }
+    }
+}
+
+extension Departure {
+    /// Whether it tells that the entity was there.
+    fileprivate func concerns(_ entity: Entity) -> Bool {
+        switch entity {
+        case .cluster, .workload: false
+        case .node(let name): pod == nil && (node == name || hostname == name)
+        case .systemContainer(let name, let container):
+            pod == nil && (node == name || hostname == name) && containers.contains(container)
+        case .namespace(let name): pod?.namespace == name
+        case .pod(let namespace, let name): isPod(namespace, name)
+        case .container(let namespace, let name, let container):
+            isPod(namespace, name) && containers.contains(container)
+        }
+    }
+
+    /// Pods of the unknown namespace go by their UIDs.
+    private func isPod(_ namespace: String, _ name: String) -> Bool {
+        guard let pod else { return false }
+        return namespace == unknownNamespace
+            ? pod.uid == name : pod.namespace == namespace && pod.name == name
     }
 }

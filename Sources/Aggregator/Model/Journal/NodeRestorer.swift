@@ -110,7 +110,9 @@ final class NodeRestorer {
             let range = try SequenceRange(decoding: record.payload)
             state.counters.gapFrames &+= state.settled.insert(range)
         case .facts: state.machine = try MachineFacts(decoding: record.payload)
-        case .node, .metadata, .cycle, .cyclePart, .batchBegin, .batchEnd, .continuation: break
+        case .node, .metadata, .cycle, .cyclePart, .batchBegin, .batchEnd, .continuation,
+            .departure:
+            break
         }
     }
 
