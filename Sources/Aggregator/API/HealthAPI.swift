@@ -40,15 +40,16 @@ struct HealthAPI: Sendable {
         return [Self.ping, keeper]
     }
 
-    /// Whether there is something to answer with.
+    /// Whether there is something to answer with. metrics-server asks its informers under two names, of
+    /// which older ones have the first alone.
     private var ready: [Check] {
-        [
+        let problem = metadata.hasNames ? nil : "the apiserver's lists are not complete yet"
+        return [
             Self.ping,
             Check(
                 name: "metric-storage-ready", problem: hasRates ? nil : "no metrics to serve"),
-            Check(
-                name: "metadata-informer-sync",
-                problem: metadata.hasNames ? nil : "the apiserver's lists are not complete yet"),
+            Check(name: "metadata-informer-sync", problem: problem),
+            Check(name: "metric-informer-sync", problem: problem),
         ]
     }
 

@@ -105,7 +105,9 @@ extension Cluster {
         counts.expected = names?.count ?? 0
         for node in nodes {
             let isReporting = node.lastStep >= horizon
-            if isReporting { counts.reporting += 1 } else { silent.insert(node.name) }
+            if isReporting { counts.reporting += 1 }
+            // Who has just connected has yet to say something.
+            if !isReporting, node.lastStep > .min { silent.insert(node.name) }
             if let names {
                 if isReporting, !names.contains(node.name) { counts.expected += 1 }
             } else {

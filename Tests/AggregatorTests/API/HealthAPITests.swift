@@ -60,6 +60,7 @@ import Wire
                 500 [+]ping ok
                 [-]metric-storage-ready failed: reason withheld
                 [-]metadata-informer-sync failed: reason withheld
+                [-]metric-informer-sync failed: reason withheld
                 readyz check failed
 
                 """)
@@ -83,6 +84,7 @@ import Wire
                 200 [+]ping ok
                 [+]metric-storage-ready ok
                 [+]metadata-informer-sync ok
+                [+]metric-informer-sync ok
                 readyz check passed
 
                 """)
@@ -107,6 +109,7 @@ import Wire
                 200 [+]ping ok
                 [+]metric-storage-ready excluded: ok
                 [+]metadata-informer-sync ok
+                [+]metric-informer-sync ok
                 warn: some health checks cannot be excluded: no matches for "none"
                 readyz check passed
 

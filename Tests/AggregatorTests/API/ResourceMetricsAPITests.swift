@@ -53,6 +53,25 @@ import Testing
         #expect(try json(golden, "\(base)/pods?watch=true").status == 405)
     }
 
+    /// What `kubectl top node` asks beside: how large the nodes are.
+    @Test func nodesAreListedAndShownWithWhatCanBeHadOfThem() throws {
+        guard let golden = try GoldenCluster(steps: 4) else { return }
+        let path = "/api/v1/nodes"
+        #expect(names(try json(golden, path).object) == ["node-a", "node-b", "node-c"])
+        #expect(
+            names(try json(golden, "\(path)?fieldSelector=metadata.name%3Dnode-b").object)
+                == ["node-b"])
+        #expect(try json(golden, "\(path)?fieldSelector=spec.podCIDR%3Dx").status == 400)
+        let items = try json(golden, path).object["items"] as? [[String: Any]] ?? []
+        let (status, one) = try json(golden, "\(path)/node-a")
+        #expect(status == 200 && one["kind"] as? String == "Node")
+        let listed = try #require(items.first?["status"] as? [String: [String: String]])
+        #expect(one["status"] as? [String: [String: String]] == listed)
+        #expect(listed["allocatable"]?["cpu"]?.isEmpty == false)
+        let (missing, object) = try json(golden, "\(path)/nobody")
+        #expect(missing == 404 && object["reason"] as? String == "NotFound")
+    }
+
     @Test func aPodWithAContainerThatIsNotReadIsNotHidden() throws {
         guard let golden = try GoldenCluster(steps: 4) else { return }
         let (status, pod) = try json(golden, "\(base)/namespaces/prod/pods/api-1")

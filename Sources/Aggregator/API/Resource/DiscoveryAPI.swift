@@ -53,6 +53,7 @@ struct DiscoveryAPI: Sendable {
             )
         }
         router.add(.get, "/api/v1/nodes") { _ in .onWorker { nodes($0) } }
+        router.add(.get, "/api/v1/nodes/{node}") { .now(node($0.parameter(0))) }
         OpenAPIDocuments.register(in: &router)
     }
 
@@ -81,11 +82,15 @@ struct DiscoveryAPI: Sendable {
 
     /// A NodeList with what is known here: names, labels, capacity and allocatable.
     private func nodes(_ request: HTTPRequest) -> HTTPResponse {
-        let selector: LabelSelector
+        let (labels, fields): (LabelSelector, LabelSelector)
         do throws(LabelSelector.Invalid) {
-            selector = try LabelSelector(parsing: request.queryValue("labelSelector") ?? "")
+            labels = try LabelSelector(parsing: request.queryValue("labelSelector") ?? "")
+            fields = try LabelSelector(parsing: request.queryValue("fieldSelector") ?? "")
         } catch {
             return KubernetesStatus.badRequest(error.message)
+        }
+        for requirement in fields.requirements where requirement.key != "metadata.name" {
+            return KubernetesStatus.badRequest("field label not supported: \(requirement.key)")
         }
         var writer = JSONWriter()
         writer.beginObject()
@@ -98,8 +103,11 @@ struct DiscoveryAPI: Sendable {
         writer.endObject()
         writer.key("items")
         writer.beginArray()
-        for node in index.nodes() where selector.matches(node.metadata?.labels) {
+        for node in index.nodes()
+        where labels.matches(node.metadata?.labels) && fields.matches({ _ in node.name }) {
+            writer.beginObject()
             write(node, into: &writer)
+            writer.endObject()
         }
         writer.endArray()
         writer.endObject()
@@ -107,8 +115,23 @@ struct DiscoveryAPI: Sendable {
         return .json(writer.bytes)
     }
 
-    private func write(_ node: JoinedNode, into writer: inout JSONWriter) {
+    private func node(_ name: String) -> HTTPResponse {
+        guard let node = index.node(named: name), node.name == name,
+            node.model.lastStep >= index.horizon
+        else { return KubernetesStatus.notFound("nodes", name) }
+        var writer = JSONWriter()
         writer.beginObject()
+        writer.key("kind")
+        writer.string("Node")
+        writer.key("apiVersion")
+        writer.string("v1")
+        write(node, into: &writer)
+        writer.endObject()
+        writer.bytes.append(UInt8(ascii: "\n"))
+        return .json(writer.bytes)
+    }
+
+    private func write(_ node: JoinedNode, into writer: inout JSONWriter) {
         writer.key("metadata")
         writer.beginObject()
         writer.key("name")
@@ -137,7 +160,6 @@ struct DiscoveryAPI: Sendable {
             writer.string(UsageText.memory(memory))
             writer.endObject()
         }
-        writer.endObject()
         writer.endObject()
     }
 }
