@@ -10,3 +10,12 @@ extension [UInt8]: ByteSink {
         JSONNumberFormat.append(digitsOf: number, to: &self)
     }
 }
+
+/// Counts what would be written.
+struct ByteCounter: ByteSink {
+    private(set) var count = 0
+
+    mutating func append(_ byte: UInt8) { count &+= 1 }
+
+    mutating func append(digitsOf number: UInt64) { count &+= ByteCursor.digitCount(number) }
+}

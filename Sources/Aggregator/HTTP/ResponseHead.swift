@@ -135,7 +135,7 @@ struct ByteCursor: ByteSink {
     }
 
     @inline(__always)
-    private static func digitCount(_ number: UInt64) -> Int {
+    static func digitCount(_ number: UInt64) -> Int {
         var limit: UInt64 = 10
         var digits = 1
         while number >= limit {

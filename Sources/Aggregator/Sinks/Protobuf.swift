@@ -1,7 +1,8 @@
 /// Protocol Buffers on the wire (<https://protobuf.dev/programming-guides/encoding/>): the few shapes
 /// that sinks write. All append to the caller's bytes.
 enum Protobuf {
-    static func append(varint value: UInt64, to bytes: inout [UInt8]) {
+    @inline(__always)
+    static func append(varint value: UInt64, to bytes: inout some ByteSink) {
         var rest = value
         while rest >= 0x80 {
             bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
@@ -14,13 +15,17 @@ enum Protobuf {
         max(1, (64 - value.leadingZeroBitCount + 6) / 7)
     }
 
+    /// A `ByteCursor` wants so much room behind a number.
+    static let roomForDigits = 20
+
     /// Bytes of a string, bytes or message field with this much in it, its tag and length included.
     static func byteCount(ofField count: Int) -> Int {
         1 + varintByteCount(UInt64(count)) + count
     }
 
     /// int64, uint64, bool, enum.
-    static func append(_ field: UInt8, varint value: UInt64, to bytes: inout [UInt8]) {
+    @inline(__always)
+    static func append(_ field: UInt8, varint value: UInt64, to bytes: inout some ByteSink) {
         bytes.append(field << 3)
         append(varint: value, to: &bytes)
     }
@@ -77,7 +82,7 @@ enum Protobuf {
 
     /// Tag and length of a string, bytes or message field.
     @inline(__always)
-    static func append(header field: UInt8, byteCount: Int, to bytes: inout [UInt8]) {
+    static func append(header field: UInt8, byteCount: Int, to bytes: inout some ByteSink) {
         bytes.append(field << 3 | 2)
         append(varint: UInt64(byteCount), to: &bytes)
     }

@@ -37,17 +37,25 @@ enum KubernetesProtobuf {
     /// `Time`: seconds and nanoseconds since the epoch. Kubernetes' times are whole seconds.
     static func append(_ field: UInt8, time milliseconds: Int64, to bytes: inout [UInt8]) {
         Protobuf.append(field, to: &bytes) { time in
-            Protobuf.append(
-                1, varint: UInt64(bitPattern: milliseconds.flooredSeconds), to: &time)
+            Protobuf.append(1, varint: seconds(milliseconds), to: &time)
             Protobuf.append(2, varint: 0, to: &time)
         }
+    }
+
+    /// Of a `Time`.
+    static func seconds(_ milliseconds: Int64) -> UInt64 {
+        UInt64(bitPattern: milliseconds.flooredSeconds)
+    }
+
+    /// Of a `Duration`.
+    static func nanoseconds(_ milliseconds: Int64) -> UInt64 {
+        UInt64(bitPattern: milliseconds &* 1_000_000)
     }
 
     /// `Duration`, in nanoseconds.
     static func append(_ field: UInt8, duration milliseconds: Int64, to bytes: inout [UInt8]) {
         Protobuf.append(field, to: &bytes) { duration in
-            Protobuf.append(
-                1, varint: UInt64(bitPattern: milliseconds &* 1_000_000), to: &duration)
+            Protobuf.append(1, varint: nanoseconds(milliseconds), to: &duration)
         }
     }
 

@@ -1,4 +1,3 @@
-import CLinux
 import Wire
 
 /// A `PodMetricsList` as JSON, some pods at a time: the text of 150,000 is never in memory as a whole.
@@ -42,9 +41,6 @@ private struct PodListWriter {
     private let creation: [UInt8]
     private var times = RecentTimes()
 
-    /// Pods whose readings are fetched from memory ahead of their turn.
-    private static let lookahead = 8
-
     init(now: Int64) {
         var text: [UInt8] = []
         RFC3339.append(milliseconds: now, to: &text)
@@ -58,7 +54,7 @@ private struct PodListWriter {
     /// At least what the pod's text takes: of a container two numbers of at most 21 bytes with
     /// suffixes, and what is between them.
     private static func bytesMax(_ text: PodText) -> Int {
-        text.byteCount + 160 + 80 * text.containerCount
+        text.jsonByteCount + 160 + 80 * text.containerCount
     }
 
     /// Writes as many pods as fit.
@@ -78,10 +74,8 @@ private struct PodListWriter {
             let entry = readings.entry(next)
             let text = text(entry.text)
             guard cursor.count + Self.bytesMax(text) <= cursor.capacity - kept else { return }
-            if next + Self.lookahead < count {
-                hw_prefetch(readings.readings(of: readings.entry(next + Self.lookahead)))
-            }
-            if let usages = readings.readings(of: entry) { write(text, usages, to: &cursor) }
+            readings.prefetch(after: next)
+            if let usages = readings.readings(of: entry) { write(text.json, usages, to: &cursor) }
             next += 1
         }
         cursor.append(literal: "]}\n")
@@ -90,7 +84,7 @@ private struct PodListWriter {
 
     /// Nothing for a pod of which nothing was read.
     private mutating func write(
-        _ text: PodText, _ usages: UnsafePointer<UsageReading>, to cursor: inout ByteCursor
+        _ text: PodText.Form, _ usages: UnsafePointer<UsageReading>, to cursor: inout ByteCursor
     ) {
         // Earliest time, longest window.
         var time = Int64.max

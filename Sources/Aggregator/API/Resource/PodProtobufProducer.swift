@@ -1,55 +1,75 @@
 import Wire
 
 /// A `PodMetricsList` as Protocol Buffers, some pods at a time. Lengths come before what they are of,
-/// so each pod is measured first and written later, from the same readings.
+/// so each pod is measured first and written later, from the same readings and the same texts.
 final class PodProtobufProducer: HTTPBodyProducer, @unchecked Sendable {
     // One thread at a time, as the protocol says.
     private let readings: PodReadings
-    private var writer: PodProtobufWriter
+    private let writer: PodProtobufWriter
     /// Of each pod's `PodMetrics`; 0 where nothing was read.
     private let byteCounts: [UInt32]
     private var next = 0
-    private var hasBegun = false
 
     private static let pieceBytes = 131_072
 
     /// - Parameter now: `creationTimestamp` of every object, milliseconds since the epoch.
     init(_ readings: PodReadings, now: Int64) {
         self.readings = readings
-        var writer = PodProtobufWriter(now: now)
-        byteCounts = (0..<readings.count).map { index in
-            readings.withPod(index) { UInt32(writer.byteCount($0, $1)) } ?? 0
-        }
+        let writer = PodProtobufWriter(now: now)
         self.writer = writer
+        byteCounts = readings.order.texts.withTexts { text in
+            (0..<readings.count).map { index in
+                readings.prefetch(after: index)
+                let entry = readings.entry(index)
+                guard let usages = readings.readings(of: entry) else { return 0 }
+                return UInt32(writer.byteCount(text(entry.text).protobuf, usages))
+            }
+        }
     }
 
     func produce(into piece: inout [UInt8]) -> Bool {
-        if !hasBegun {
-            hasBegun = true
-            piece.reserveCapacity(Self.pieceBytes + Self.pieceBytes / 4)
-            begin(&piece)
-        }
-        while next < byteCounts.count {
-            guard piece.count < Self.pieceBytes else { return true }
-            let byteCount = Int(byteCounts[next])
-            if byteCount > 0 {
-                Protobuf.append(header: 2, byteCount: byteCount, to: &piece)
-                let end = piece.count + byteCount
-                readings.withPod(next) { writer.write($0, $1, to: &piece) }
-                precondition(piece.count == end, "a pod of \(byteCount) bytes was measured wrongly")
-            }
+        if next == 0 { begin(&piece) }
+        let first = next
+        var byteCount = 0
+        while next < byteCounts.count, byteCount < Self.pieceBytes {
+            byteCount += fieldByteCount(byteCounts[next])
             next += 1
         }
-        return false
+        let range = first..<next
+        let made = readings.order.texts.withTexts { text in
+            [UInt8](unsafeUninitializedCapacity: byteCount + Protobuf.roomForDigits) {
+                buffer, count in
+                var cursor = ByteCursor(UnsafeMutableRawBufferPointer(buffer))
+                write(range, text, to: &cursor)
+                count = cursor.count
+            }
+        }
+        precondition(made.count == byteCount, "pods \(range) were measured wrongly")
+        if piece.isEmpty { piece = made } else { piece += made }
+        return next < byteCounts.count
+    }
+
+    private func fieldByteCount(_ content: UInt32) -> Int {
+        content == 0 ? 0 : Protobuf.byteCount(ofField: Int(content))
+    }
+
+    private func write(
+        _ range: Range<Int>, _ text: (PodTexts.Position) -> PodText, to cursor: inout ByteCursor
+    ) {
+        for index in range where byteCounts[index] > 0 {
+            readings.prefetch(after: index)
+            let entry = readings.entry(index)
+            guard let usages = readings.readings(of: entry) else { continue }
+            Protobuf.append(header: 2, byteCount: Int(byteCounts[index]), to: &cursor)
+            writer.write(text(entry.text).protobuf, usages, to: &cursor)
+        }
     }
 
     /// Envelope and `ListMeta`.
     private func begin(_ piece: inout [UInt8]) {
         var list: [UInt8] = []
         KubernetesProtobuf.appendListMeta(to: &list)
-        let byteCount = byteCounts.reduce(list.count) {
-            $1 == 0 ? $0 : $0 + PodProtobufWriter.fieldByteCount(Int($1))
-        }
+        let byteCount = byteCounts.reduce(list.count) { $0 + fieldByteCount($1) }
         piece += KubernetesProtobuf.envelopeHead(
             apiVersion: ResourceItemWriter.version, kind: "PodMetricsList", byteCount: byteCount)
         piece += list
@@ -59,128 +79,106 @@ final class PodProtobufProducer: HTTPBodyProducer, @unchecked Sendable {
 /// A `PodMetrics` object: `k8s.io/metrics/pkg/apis/metrics/v1beta1/generated.proto`.
 private struct PodProtobufWriter {
     /// `creationTimestamp` with its tag.
-    private var creation: [UInt8] = []
-    private var scratch: [UInt8] = []
+    private let creation: [UInt8]
 
-    init(now: Int64) { KubernetesProtobuf.append(8, time: now, to: &creation) }
-
-    /// Of a field with a length: tag, length and content.
-    static func fieldByteCount(_ content: Int) -> Int {
-        1 + Protobuf.varintByteCount(UInt64(content)) + content
+    init(now: Int64) {
+        var bytes: [UInt8] = []
+        KubernetesProtobuf.append(8, time: now, to: &bytes)
+        creation = bytes
     }
-
-    private static func fieldByteCount(_ text: String) -> Int { fieldByteCount(text.utf8.count) }
 
     // MARK: Measuring
 
     /// 0 where nothing was read.
-    mutating func byteCount(_ pod: JoinedPod, _ usages: UnsafePointer<UsageReading>) -> Int {
-        guard let total = Self.total(pod, usages) else { return 0 }
-        var sum = Self.fieldByteCount(metadataByteCount(pod))
-        scratch.removeAll(keepingCapacity: true)
-        Self.append(total, to: &scratch)
-        sum += scratch.count
-        var index = 0
-        for container in pod.containers where container.isListed {
-            if usages[index].isThere {
-                sum += Self.fieldByteCount(containerByteCount(container.name, usages[index]))
-            }
-            index += 1
+    func byteCount(_ text: PodText.Form, _ usages: UnsafePointer<UsageReading>) -> Int {
+        guard let total = Self.total(text, usages) else { return 0 }
+        var sum = Protobuf.byteCount(ofField: metadataByteCount(text))
+        sum += 2 + Self.byteCount(time: total.time) + 2 + Self.byteCount(window: total.window)
+        text.forEachContainer { index, name in
+            guard usages[index].isThere else { return }
+            sum += Protobuf.byteCount(ofField: Self.byteCount(name, usages[index]))
         }
         return sum
     }
 
-    private func metadataByteCount(_ pod: JoinedPod) -> Int {
-        var sum = Self.fieldByteCount(pod.name) + Self.fieldByteCount(pod.namespace)
-        sum += creation.count
-        for label in pod.metadata?.labels.labels ?? [] {
-            sum += Self.fieldByteCount(Self.labelByteCount(label))
-        }
-        return sum
+    private func metadataByteCount(_ text: PodText.Form) -> Int {
+        text.head.count + creation.count + text.labels.count
     }
 
-    private static func labelByteCount(_ label: LabelSet.Label) -> Int {
-        fieldByteCount(label.key) + fieldByteCount(label.value)
+    /// Seconds, and no nanoseconds.
+    private static func byteCount(time: Int64) -> Int {
+        3 + Protobuf.varintByteCount(KubernetesProtobuf.seconds(time))
     }
 
-    private mutating func containerByteCount(_ name: String, _ usage: UsageReading) -> Int {
-        scratch.removeAll(keepingCapacity: true)
-        UsageText.append(nanocores: usage.cpuNanocores, to: &scratch)
-        let cpu = scratch.count
-        UsageText.append(bytes: usage.memoryBytes, to: &scratch)
-        let memory = scratch.count - cpu
-        return Self.fieldByteCount(name)
-            + Self.fieldByteCount(Self.usageByteCount("cpu", cpu))
-            + Self.fieldByteCount(Self.usageByteCount("memory", memory))
+    private static func byteCount(window: Int64) -> Int {
+        1 + Protobuf.varintByteCount(KubernetesProtobuf.nanoseconds(window))
     }
 
-    /// An entry of the map: key, and a `Quantity`, which is its text.
-    private static func usageByteCount(_ key: String, _ text: Int) -> Int {
-        fieldByteCount(key) + fieldByteCount(fieldByteCount(text))
+    private static func byteCount(_ name: UnsafeRawBufferPointer, _ usage: UsageReading) -> Int {
+        var cpu = ByteCounter()
+        UsageText.append(nanocores: usage.cpuNanocores, to: &cpu)
+        var memory = ByteCounter()
+        UsageText.append(bytes: usage.memoryBytes, to: &memory)
+        return name.count + 2 + entryByteCount("cpu", cpu.count) + 2
+            + entryByteCount("memory", memory.count)
+    }
+
+    /// An entry of the map of quantities: key, and a `Quantity`, which is its text. Always below 128, so
+    /// each length is one byte.
+    private static func entryByteCount(_ key: StaticString, _ text: Int) -> Int {
+        2 + key.utf8CodeUnitCount + 2 + 2 + text
     }
 
     // MARK: Writing
 
-    mutating func write(
-        _ pod: JoinedPod, _ usages: UnsafePointer<UsageReading>, to bytes: inout [UInt8]
+    func write(
+        _ text: PodText.Form, _ usages: UnsafePointer<UsageReading>, to cursor: inout ByteCursor
     ) {
-        guard let total = Self.total(pod, usages) else { return }
-        Protobuf.append(header: 1, byteCount: metadataByteCount(pod), to: &bytes)
-        Protobuf.append(1, string: pod.name, to: &bytes)
-        Protobuf.append(3, string: pod.namespace, to: &bytes)
-        bytes += creation
-        for label in pod.metadata?.labels.labels ?? [] {
-            Protobuf.append(header: 11, byteCount: Self.labelByteCount(label), to: &bytes)
-            Protobuf.append(1, string: label.key, to: &bytes)
-            Protobuf.append(2, string: label.value, to: &bytes)
+        guard let total = Self.total(text, usages) else { return }
+        Protobuf.append(header: 1, byteCount: metadataByteCount(text), to: &cursor)
+        cursor.append(text.head)
+        cursor.append(creation)
+        cursor.append(text.labels)
+        Protobuf.append(header: 2, byteCount: Self.byteCount(time: total.time), to: &cursor)
+        Protobuf.append(1, varint: KubernetesProtobuf.seconds(total.time), to: &cursor)
+        Protobuf.append(2, varint: 0, to: &cursor)
+        Protobuf.append(header: 3, byteCount: Self.byteCount(window: total.window), to: &cursor)
+        Protobuf.append(1, varint: KubernetesProtobuf.nanoseconds(total.window), to: &cursor)
+        text.forEachContainer { index, name in
+            let usage = usages[index]
+            guard usage.isThere else { return }
+            Protobuf.append(header: 4, byteCount: Self.byteCount(name, usage), to: &cursor)
+            cursor.append(name)
+            var count = ByteCounter()
+            UsageText.append(nanocores: usage.cpuNanocores, to: &count)
+            Self.begin("cpu", count.count, to: &cursor)
+            UsageText.append(nanocores: usage.cpuNanocores, to: &cursor)
+            count = ByteCounter()
+            UsageText.append(bytes: usage.memoryBytes, to: &count)
+            Self.begin("memory", count.count, to: &cursor)
+            UsageText.append(bytes: usage.memoryBytes, to: &cursor)
         }
-        Self.append(total, to: &bytes)
-        var index = 0
-        for container in pod.containers where container.isListed {
-            if usages[index].isThere { write(container.name, usages[index], to: &bytes) }
-            index += 1
-        }
     }
 
-    private mutating func write(_ name: String, _ usage: UsageReading, to bytes: inout [UInt8]) {
-        Protobuf.append(header: 4, byteCount: containerByteCount(name, usage), to: &bytes)
-        Protobuf.append(1, string: name, to: &bytes)
-        scratch.removeAll(keepingCapacity: true)
-        UsageText.append(nanocores: usage.cpuNanocores, to: &scratch)
-        write("cpu", to: &bytes)
-        scratch.removeAll(keepingCapacity: true)
-        UsageText.append(bytes: usage.memoryBytes, to: &scratch)
-        write("memory", to: &bytes)
+    /// All of an entry but its quantity's text.
+    private static func begin(
+        _ key: StaticString, _ text: Int, to cursor: inout ByteCursor
+    ) {
+        Protobuf.append(header: 2, byteCount: entryByteCount(key, text), to: &cursor)
+        Protobuf.append(header: 1, byteCount: key.utf8CodeUnitCount, to: &cursor)
+        cursor.append(literal: key)
+        Protobuf.append(header: 2, byteCount: 2 + text, to: &cursor)
+        Protobuf.append(header: 1, byteCount: text, to: &cursor)
     }
 
-    /// The quantity in `scratch`.
-    private func write(_ key: String, to bytes: inout [UInt8]) {
-        Protobuf.append(
-            header: 2, byteCount: Self.usageByteCount(key, scratch.count), to: &bytes)
-        Protobuf.append(1, string: key, to: &bytes)
-        Protobuf.append(header: 2, byteCount: Self.fieldByteCount(scratch.count), to: &bytes)
-        Protobuf.append(header: 1, byteCount: scratch.count, to: &bytes)
-        bytes += scratch
-    }
-
-    /// Earliest time and longest window.
-    private static func append(_ total: (time: Int64, window: Int64), to bytes: inout [UInt8]) {
-        KubernetesProtobuf.append(2, time: total.time, to: &bytes)
-        KubernetesProtobuf.append(3, duration: total.window, to: &bytes)
-    }
-
+    /// Earliest time and longest window; `nil` where nothing was read.
     private static func total(
-        _ pod: JoinedPod, _ usages: UnsafePointer<UsageReading>
+        _ text: PodText.Form, _ usages: UnsafePointer<UsageReading>
     ) -> (time: Int64, window: Int64)? {
         var total = (time: Int64.max, window: Int64(0))
-        var index = 0
-        for container in pod.containers where container.isListed {
-            if usages[index].isThere {
-                total = (
-                    min(total.time, usages[index].time), max(total.window, usages[index].window)
-                )
-            }
-            index += 1
+        for index in 0..<text.containerCount where usages[index].isThere {
+            total.time = min(total.time, usages[index].time)
+            total.window = max(total.window, usages[index].window)
         }
         return total.window > 0 ? total : nil
     }
