@@ -104,17 +104,19 @@ if isFuzzing {
             swiftSettings: strict + fuzzed + [.unsafeFlags(["-enable-testing"])])
     }
     package.targets += [
+        .target(name: "FuzzDriver", path: "Tests/Fuzz/Driver", swiftSettings: strict),
         .executableTarget(
-            name: "fuzz-frame", dependencies: ["Wire", "FrameFuzzing"],
+            name: "fuzz-frame", dependencies: ["Wire", "FrameFuzzing", "FuzzDriver"],
             path: "Tests/Fuzz/Frame", exclude: ["corpus"], swiftSettings: strict + fuzzed,
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]),
         .executableTarget(
-            name: "fuzz-text", dependencies: ["Wire", "Aggregator"], path: "Tests",
+            name: "fuzz-text", dependencies: ["Wire", "Aggregator", "FuzzDriver"], path: "Tests",
             sources: ["Fuzz/Text/FuzzText.swift", "AggregatorTests/Text/TextFuzzInput.swift"],
             swiftSettings: strict + fuzzed,
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]),
         .executableTarget(
-            name: "fuzz-session", dependencies: ["Wire", "NodeAgent", "Aggregator", "TestSupport"],
+            name: "fuzz-session",
+            dependencies: ["Wire", "NodeAgent", "Aggregator", "TestSupport", "FuzzDriver"],
             path: "Tests",
             sources: [
                 "Fuzz/Session/FuzzSession.swift", "SimulationTests/SessionFuzzInput.swift",

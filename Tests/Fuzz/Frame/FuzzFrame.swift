@@ -1,5 +1,5 @@
 import FrameFuzzing
-import Glibc
+import FuzzDriver
 import Wire
 
 /// libFuzzer's entry: see `FrameFuzzInput` for what an input says. `make fuzz-wire` runs it.
@@ -9,46 +9,12 @@ public func fuzzFrame(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     return 0
 }
 
-@_silgen_name("LLVMFuzzerRunDriver")
-private func runDriver(
-    _ count: UnsafeMutablePointer<CInt>,
-    _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?>,
-    _ callback: @convention(c) (UnsafePointer<UInt8>, Int) -> CInt
-) -> CInt
-
-/// What SwiftPM makes the executable's `main`. `--write-seeds DIRECTORY` writes well-formed inputs
-/// there instead of fuzzing.
+/// What SwiftPM makes the executable's `main`.
 @_cdecl("fuzz_frame_main")
 public func fuzzFrameMain(
     _ count: CInt, _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
 ) -> CInt {
-    if count == 3, let flag = arguments?[1], let directory = arguments?[2],
-        strcmp(flag, "--write-seeds") == 0
-    {
-        return writeSeeds(String(cString: directory))
-    }
-    var count = count
-    var arguments = arguments
-    return runDriver(&count, &arguments, { fuzzFrame($0, $1) })
-}
-
-private func writeSeeds(_ directory: String) -> CInt {
-    do throws(WireError) {
-        for (index, input) in try FrameFuzzSeeds.make(count: 120).enumerated() {
-            let path = "\(directory)/seed-\(index)"
-            guard let file = fopen(path, "w") else {
-                perror(path)
-                return 1
-            }
-            let written = fwrite(input, 1, input.count, file)
-            guard fclose(file) == 0, written == input.count else {
-                perror(path)
-                return 1
-            }
-        }
-    } catch {
-        print("the encoder's own input is refused: \(error)")
-        return 1
-    }
-    return 0
+    runFuzzer(
+        count, arguments, seeds: { try FrameFuzzSeeds.make(count: 120) },
+        entry: { fuzzFrame($0, $1) })
 }
