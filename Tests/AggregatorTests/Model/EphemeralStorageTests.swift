@@ -10,12 +10,12 @@ import Wire
     private static let half = String(repeating: "cd", count: 32)
 
     private struct World {
+        let directory = PodDirectory()
         let api: AggregatorAPI
         let model: NodeModel
         let agent = SyntheticNode("n1")
 
         init() throws {
-            let directory = PodDirectory()
             let cluster = Cluster(configuration: ModelConfiguration(), facts: directory)
             model = try #require(cluster.enter(agent.hello, now: 1_000)).0
             _ = model.begin(agent.hello)
@@ -113,6 +113,21 @@ import Wire
             #expect(world.api.reader.metricNames(of: entity).contains(name), "\(entity)")
         }
         #expect(!world.api.reader.metricNames(of: container(Self.half)).contains(name))
+    }
+
+    @Test func aNamespaceHasTheSumOfItsPods() throws {
+        let world = try filled()
+        var parts = Pod.Parts()
+        (parts.namespace, parts.name, parts.nodeName) = ("shop", "web", "n1")
+        parts.uid = ObjectUID(Self.uid)
+        world.directory.apply(.pod(Pod(parts)), now: 1_000)
+        try world.model.receive(world.agent.frame(step: 60_000))
+        world.agent.set(13, .filesystemUsage, 5_000)
+        try world.model.receive(world.agent.frame(step: 70_000))
+        #expect(try world.series(.namespace("shop")) == [604_300, 605_300])
+        #expect(
+            world.api.reader.metricNames(of: .namespace("shop"))
+                .contains("ephemeral_storage/usage"))
     }
 
     /// An agent that tells it itself is believed.
