@@ -92,8 +92,9 @@ bench-wire: deps ## bytes and nanoseconds a sample of the codec and others; SAMP
 	@.build/release/bench-wire $(SAMPLES)
 
 bench-sinks: deps ## points a second of every sink's encoder; last line JSON
-	$(SWIFT) build -c release --build-tests -Xswiftc -enable-testing --scratch-path .build-bench
-	@BENCHMARK=1 BENCHMARK_OUTPUT=$(CURDIR)/.build-bench/sinks.json $(SWIFT) test -c release --skip-build \
+	HEAPWIRE_BENCH_SINKS=1 $(SWIFT) build -c release --build-tests -Xswiftc -enable-testing \
+		--scratch-path .build-bench
+	@BENCHMARK=1 HEAPWIRE_BENCH_SINKS=1 BENCHMARK_OUTPUT=$(CURDIR)/.build-bench/sinks.json $(SWIFT) test -c release --skip-build \
 		-Xswiftc -enable-testing --scratch-path .build-bench --filter SinksBenchmarks
 	@cat .build-bench/sinks.json
 

@@ -128,3 +128,13 @@ if isFuzzing {
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]),
     ]
 }
+
+// With HEAPWIRE_BENCH_SINKS the only tests are the measurements of encoders: all of them take long to optimise.
+if Context.environment["HEAPWIRE_BENCH_SINKS"] != nil {
+    package.targets.removeAll { $0.type == .test }
+    package.targets.append(
+        .testTarget(
+            name: "AggregatorTests", dependencies: ["Aggregator", "Wire"],
+            exclude: ["HTTP/tls_server.py"], sources: ["Sinks/SinksBenchmarks.swift"],
+            swiftSettings: strict))
+}

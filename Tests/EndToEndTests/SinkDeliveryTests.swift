@@ -38,12 +38,16 @@ import Testing
     /// The backend is killed, then the aggregator; both come back. Every cycle is there.
     @Test(.timeLimit(.minutes(4))) func anOutageOfBothLosesNoCycle() throws {
         let backend = try BackendProgram.lineReceiver(in: folder.url)
+        let secrets = folder.url.appendingPathComponent("password")
+        try Data("hunter2-of-the-file\n".utf8).write(to: secrets)
+        // The second sink says the same to nobody: a port on which nothing listens.
         let aggregator = try TestAggregator(
             "sinks", in: folder.url,
             [
                 "--data-dir=\(folder.url.path)/data",
-                "--sink=influxdb:\(backend.url)?timeout=2s&name=store",
-            ])
+                "--sink=influxdb:\(backend.url)?timeout=2s&name=store&user=u&pwfile=\(secrets.path)",
+                "--sink=influxdb:http://127.0.0.1:1?name=nobody&user=u&pw=${HEAPWIRE_TEST_PASSWORD}",
+            ], environment: ["HEAPWIRE_TEST_PASSWORD": "hunter2-of-the-environment"])
         let agent = try startAgent(aggregator)
         func cycles() throws -> [Int64] { try backend.lineReceiverCycles(node: "here") }
         try eventually(seconds: 60, "the first cycles arrive") { try cycles().count >= 3 }
@@ -56,6 +60,8 @@ import Testing
         let waiting = try status(aggregator)
         #expect(waiting.name == "store" && waiting.queuedBytes > 0 && !waiting.standby)
         #expect(waiting.lastError?.contains("127.0.0.1:\(backend.port)") == true, "\(waiting)")
+        try expectNoSecret(aggregator)
+        var said = aggregator.program.output
         aggregator.program.stop(SIGKILL)
         Thread.sleep(forTimeInterval: 2)
         try aggregator.startAgain()
@@ -73,6 +79,22 @@ import Testing
         // Three before, three while nobody took them, two by the second aggregator.
         #expect(found.count >= 8)
         #expect(holes(found).count <= untaken, "\(holes(found)) of \(found)")
+        said += aggregator.program.output
+        #expect(said.contains("nobody") && !said.contains("hunter2"), "\(said)")
+    }
+
+    /// What is asked, what is on the disk: no secret of a sink.
+    private func expectNoSecret(_ aggregator: TestAggregator) throws {
+        for path in ["/api/v1/sinks", "/metrics"] {
+            let text = try httpGet("http://127.0.0.1:\(aggregator.api)\(path)")
+            #expect(text.contains("store") && !text.contains("hunter2"), "\(path)")
+        }
+        let data = folder.url.appendingPathComponent("data")
+        for name in try FileManager.default.subpathsOfDirectory(atPath: data.path) {
+            let path = data.appendingPathComponent(name).path
+            let content = FileManager.default.contents(atPath: path) ?? Data()
+            #expect(content.range(of: Data("hunter2".utf8)) == nil, "\(name)")
+        }
     }
 
     /// A clean stop delivers what is closed, and a new start goes on without a hole.

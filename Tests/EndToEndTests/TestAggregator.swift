@@ -11,15 +11,18 @@ final class TestAggregator {
     private let address: String
     private let wrapper: [String]
     private let more: [String]
+    private let environment: [String: String]
 
     /// - Parameters:
     ///   - more: further flags.
+    ///   - environment: further variables.
     ///   - wrapper: what it runs through, and what asks it: `nsenter --net=…`.
     init(
         _ name: String, in folder: URL, _ more: [String] = [], listen address: String = "127.0.0.1",
-        through wrapper: [String] = []
+        environment: [String: String] = [:], through wrapper: [String] = []
     ) throws {
         self.name = name
+        self.environment = environment
         self.folder = folder
         self.address = address
         self.wrapper = wrapper
@@ -29,7 +32,7 @@ final class TestAggregator {
             [
                 "--port=0", "--ingest-port=0", "--metric-resolution=1s", "--listen-ip=\(address)",
                 "--insecure-ingest", "--insecure-http",
-            ] + more, in: folder, through: wrapper)
+            ] + more, in: folder, environment: environment, through: wrapper)
         self.program = program
         let ports = try program.wait(for: /API on http:\/\/[\d.]+:(\d+), agents on [\d.]+:(\d+)/)
         (api, ingest) = (String(ports.1), String(ports.2))
@@ -40,7 +43,7 @@ final class TestAggregator {
         program = try RunningProgram(
             "heapwire-aggregator",
             ["--port=\(api)", "--ingest-port=\(ingest)", "--metric-resolution=1s"] + more,
-            in: folder)
+            in: folder, environment: environment)
         _ = try program.wait(for: /API on/)
     }
 

@@ -16,7 +16,8 @@ from shape import Request, Violation
 
 MODULES = {
     "monitoring": "google_shapes", "bigquery": "google_shapes", "honeycomb": "saas_shapes",
-    "librato": "saas_shapes", "hawkular": "saas_shapes", "opensearch": "search_shapes", "influxdb2": "influx2_shapes"}
+    "librato": "saas_shapes", "hawkular": "saas_shapes", "opensearch": "search_shapes", "influxdb2": "influx2_shapes",
+    "otlp": "protobuf_shapes", "remotewrite2": "protobuf_shapes"}
 
 
 def show(row):

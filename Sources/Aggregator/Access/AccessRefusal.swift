@@ -48,7 +48,7 @@ enum AccessRefusal: Sendable, Equatable {
         switch self {
         case .unauthenticated:
             response.fields.append(HTTPField("WWW-Authenticate", "Bearer realm=\"heapwire\""))
-        case .unavailable, .tooMany: response.fields.append(HTTPField("Retry-After", "1"))
+        case .unavailable, .tooMany: response.retry(afterSeconds: 1)
         case .notAllowed, .forbidden: break
         }
         return response

@@ -352,8 +352,6 @@ final class HTTPConnection: StreamConnectionDelegate {
 extension HTTPResponse {
     /// All workers are busy and their queue is full.
     static var overloaded: HTTPResponse {
-        var response = HTTPResponse.text(.serviceUnavailable, "too many requests are waiting\n")
-        response.fields.append(HTTPField("Retry-After", "1"))
-        return response
+        tooMuch(.serviceUnavailable, "too many requests are waiting")
     }
 }

@@ -65,6 +65,11 @@ struct HTTPResponse: Sendable {
         self.body = body
     }
 
+    /// Says when to ask again.
+    mutating func retry(afterSeconds seconds: Int) {
+        fields.append(HTTPField("Retry-After", String(seconds)))
+    }
+
     static func text(_ status: HTTPStatus, _ text: StaticString) -> HTTPResponse {
         HTTPResponse(status, contentType: "text/plain; charset=utf-8", body: .text(text))
     }

@@ -125,7 +125,7 @@ extension HTTPResponse {
     /// A refusal that passes by itself.
     static func tooMuch(_ status: HTTPStatus, _ words: String) -> HTTPResponse {
         var response = HTTPResponse.text(status, words + "\n")
-        response.fields.append(HTTPField("Retry-After", "1"))
+        response.retry(afterSeconds: 1)
         return response
     }
 }

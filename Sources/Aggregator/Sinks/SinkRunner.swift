@@ -319,13 +319,17 @@ final class SinkRunner: @unchecked Sendable {
             failed(reason, retryAfterSeconds)
         case .partly(let remaining, let refused, let reason):
             if let refused { setAside(refused, reason) }
+            let leftCount = (remaining?.pointCount ?? 0) + (refused?.pointCount ?? 0)
+            let takenCount = max(0, request.pointCount - leftCount)
             if let remaining {
                 queue.release(lease.id, remaining: remaining)
+                status.deliveredPoints += takenCount
                 failed(reason, nil)
             } else {
                 queue.accept(lease.id)
+                guard takenCount > 0 else { return schedule.succeeded() }
                 var taken = request
-                taken.pointCount = max(0, request.pointCount - (refused?.pointCount ?? 0))
+                taken.pointCount = takenCount
                 delivered(taken)
             }
         }

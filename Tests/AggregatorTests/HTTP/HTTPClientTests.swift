@@ -46,6 +46,28 @@ import Wire
         }
     }
 
+    /// Seconds, or a date that counts from the answer's own.
+    @Test func whenToTryAgainIsReadInBothForms() throws {
+        func seconds(_ fields: String) throws -> Int? {
+            let text = Array("HTTP/1.1 503 X\r\n\(fields)\r\n\r\n".utf8)
+            let head = try text.withUnsafeBytes { try HTTPClientHead(parsing: $0) }
+            return HTTPClientAnswer(head: head).retryAfterSeconds
+        }
+        let date = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+        let cases: [(String, Int?)] = [
+            ("Retry-After: 7", 7), ("retry-after: 0", 0), ("X: 7", nil),
+            ("Retry-After: -1", nil), ("Retry-After: 86400", nil), ("Retry-After: soon", nil),
+            ("Retry-After: 99999999999999999999", nil),
+            (date + "Retry-After: Sun, 06 Nov 1994 08:51:07 GMT", 90),
+            (date + "Retry-After: Sat, 05 Nov 1994 08:49:37 GMT", 0),
+            (date + "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT", nil),
+            ("Retry-After: Sun, 06 Nov 1994 08:51:07 GMT", nil),
+            (date + "Retry-After: Sun, 31 Feb 1994 08:51:07 GMT", nil),
+            (date + "Retry-After: Sunday, 06-Nov-94 08:51:07 GMT", nil),
+        ]
+        for (fields, expected) in cases { #expect(try seconds(fields) == expected, "\(fields)") }
+    }
+
     /// A chunk's size comes in two halves, the second with all the rest, and the connection stays:
     /// waiting for more than that would never end.
     @Test func aSplitChunkLineDoesNotWaitForMoreThanThereIs() throws {

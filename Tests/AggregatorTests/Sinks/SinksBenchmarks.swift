@@ -10,7 +10,7 @@ import Wire
 @Suite(.serialized)
 struct SinksBenchmarks {
     private static let partial: Set = [
-        "bigquery", "honeycomb", "gcm", "librato", "hawkular",
+        "bigquery", "honeycomb", "gcm", "librato", "hawkular", "stackdriver",
     ]
     private static let isFull = ProcessInfo.processInfo.environment["BENCHMARK"] == "1"
 
@@ -20,6 +20,9 @@ struct SinksBenchmarks {
         let sets = (0..<containers).map { number in
             var set = MetricSet()
             set.kind = .container
+            // Cumulative values need to say since when.
+            set.collectionStartTime = 1_795_240_000_000
+            set.entityCreateTime = 1_795_240_000_000
             set.labels = [
                 Label(key: "container_base_image", value: "registry.local/team/service:1.2.3"),
                 Label(key: "container_name", value: "service"),
@@ -102,6 +105,10 @@ struct SinksBenchmarks {
             ("honeycomb", { HoneycombEncoder() }), ("hawkular", { HawkularEncoder(.init()) }),
             ("bigquery", { BigQueryEncoder(clusterName: "c") }),
             ("gcm", { GCMEncoder(onlyAutoscaling: false) }),
+            (
+                "stackdriver",
+                { StackdriverEncoder(.init(usesOldResources: true, usesNewResources: true)) }
+            ),
         ]
         var rates: [String: Double] = [:]
         for (name, make) in encoders {

@@ -159,6 +159,8 @@ struct SinksElasticsearchTests {
         set.stop(timeoutMilliseconds: 60_000)
         let status = set.statuses[0]
         #expect(status.queuedRequests == 0 && status.refusedRequests == 1, "\(status)")
+        // Two of memory.
+        #expect(status.refusedPoints == 2 && status.deliveredPoints == 23, "\(status)")
         let bodies = server.requests.filter { $0.contains("/_bulk") }.map {
             $0.components(separatedBy: "\r\n\r\n").last.map { $0.split(separator: "\n") } ?? []
         }
@@ -205,6 +207,18 @@ struct SinksElasticsearchTests {
         set.stop(timeoutMilliseconds: 60_000)
         #expect(set.statuses[0].deliveredRequests == 2, "\(set.statuses[0])")
         #expect(found[1 - used].requests.count + first.requests.count > 3)
+    }
+
+    /// Of two servers that the configuration names the first one is gone.
+    @Test func aServerThatIsGoneIsLeftForTheNextOfTheList() throws {
+        let gone = try Self.server(root: Self.root("8.1.0"))
+        let second = try Self.server(root: Self.root("8.1.0"))
+        defer { second.stop() }
+        gone.stop()
+        try SinkRun.send(
+            "elasticsearch:?nodes=http://127.0.0.1:\(gone.port)&nodes=http://127.0.0.1:\(second.port)",
+            cycles: [1_795_248_080_000])
+        #expect(gone.requests.isEmpty && lines(second).last == "POST /heapster-2026.11.21/_bulk")
     }
 
     @Test func nodesAnswersAreReadAndMalformedOnesAreNot() {

@@ -48,9 +48,7 @@ struct PushAPI: Sendable {
         } catch {
             counters.refusals.add(1, ordering: .relaxed)
             var response = HTTPResponse.text(error.status, error.message + "\n")
-            if let seconds = error.retryAfterSeconds {
-                response.fields.append(HTTPField("Retry-After", String(seconds)))
-            }
+            if let seconds = error.retryAfterSeconds { response.retry(afterSeconds: seconds) }
             return response
         }
     }

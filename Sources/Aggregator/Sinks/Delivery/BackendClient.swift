@@ -33,6 +33,7 @@ struct BackendClient: Sendable {
     ) throws(SinkError) -> HTTPClientAnswer {
         var request = request
         request.deadline = deadline
+        request.fields.append(("User-Agent", "heapwire-aggregator/\(HeapwireVersion.current)"))
         do throws(HTTPClientError) {
             return try client.send(request, bodyLimit: Self.bodyByteCountMax)
         } catch {

@@ -177,6 +177,14 @@ struct ElasticsearchEncoder: SinkEncoder {
         bytes.append(UInt8(ascii: "}"))
     }
 
+    private static let valueOpen = Array("{\"value\":".utf8)
+
+    /// How many values a document has: a family's has one for each of its metrics.
+    static func pointCount(of document: ArraySlice<UInt8>) -> Int {
+        // In a label's text quotes have a backslash, so it cannot look like a value.
+        max(1, document.ranges(of: valueOpen).count)
+    }
+
     private static func quoted(_ name: String) -> [UInt8] { MetricFamilyOrder.quoted(name) }
 }
 

@@ -5,7 +5,7 @@ import Wire
 /// Names are Heapster's: `/` and what OpenTSDB does not allow become `_`, then `_gauge` or
 /// `_cumulative`. Mended: metrics of filesystems, disks and accelerators are sent too (issue 1354 of
 /// Heapster), with their labels as tags.
-struct OpenTSDBEncoder: SinkEncoder {
+struct OpenTSDBEncoder: PointEncoder {
     let limits = RequestLimits(byteCountMax: 1 << 20, pointCountMax: 1_000)
     let envelope = RequestEnvelope(
         open: Array("[".utf8), separator: Array(",".utf8), close: Array("]".utf8))
@@ -13,8 +13,8 @@ struct OpenTSDBEncoder: SinkEncoder {
     private var merger: LabelMerger
     /// `","timestamp":1767225600,"value":`
     private var middle: [UInt8] = []
-    /// `,"tags":{…}}`
-    private var tags: [UInt8] = []
+    private var tags = RestrictedTags(
+        keys: .init(unwanted: Self.unwanted), values: .init(unwanted: Self.unwanted))
 
     private static let unwanted = ByteSet(outsideLettersDigitsAnd: "-_./")
 
@@ -34,19 +34,15 @@ struct OpenTSDBEncoder: SinkEncoder {
         middle = Array("\",\"timestamp\":\(cycle / 1_000),\"value\":".utf8)
     }
 
-    mutating func encode(_ set: borrowing MetricSet, into requests: inout RequestBuilder) {
-        merger.merge(set.labels)
-        setTags()
-        for sample in set.values { point(sample.metric, sample.value, &requests) }
-        for sample in set.labeledValues {
-            merger.merge(set.labels, sample.labels)
-            setTags()
-            point(sample.metric, sample.value, &requests)
-        }
+    mutating func setLabels(_ set: borrowing MetricSet, _ child: [Label]) {
+        merger.merge(set.labels, child)
+        tags.set(merger.labels)
     }
 
-    private func point(_ metric: MetricKey, _ value: MetricValue, _ requests: inout RequestBuilder)
-    {
+    func point(
+        _ metric: MetricKey, _ value: MetricValue, of kind: EntityKind,
+        _ requests: inout RequestBuilder
+    ) {
         if case .float(let number) = value, !number.isFinite { return }
         requests.beginItem()
         SinkText.append("{\"metric\":\"", to: &requests.bytes)
@@ -56,26 +52,9 @@ struct OpenTSDBEncoder: SinkEncoder {
         case .integer(let whole): SinkText.append(whole, to: &requests.bytes)
         case .float(let number): JSONNumberFormat.append(number, to: &requests.bytes)
         }
-        requests.bytes.append(contentsOf: tags)
+        requests.bytes.append(contentsOf: tags.bytes)
+        requests.bytes.append(UInt8(ascii: "}"))
         requests.endItem()
-    }
-
-    /// Nothing needs an escape: only letters, digits and `-_./` are left.
-    private mutating func setTags() {
-        tags.removeAll(keepingCapacity: true)
-        SinkText.append(",\"tags\":{", to: &tags)
-        var separator: StaticString = "\""
-        for label in merger.labels {
-            SinkText.append(separator, to: &tags)
-            separator = ",\""
-            SinkText.append(
-                label.key, replacing: Self.unwanted, with: UInt8(ascii: "_"), to: &tags)
-            SinkText.append("\":\"", to: &tags)
-            SinkText.append(
-                label.value, replacing: Self.unwanted, with: UInt8(ascii: "_"), to: &tags)
-            SinkText.append("\"", to: &tags)
-        }
-        SinkText.append("}}", to: &tags)
     }
 
     private static func cleaned(_ text: String) -> String {

@@ -4,7 +4,7 @@ import Wire
 /// behind its length in four bytes, big endian; the server answers each with a `Msg` of its own.
 ///
 /// Events are Heapster's: service = metric, host, state, tags, time to live, labels as attributes.
-struct RiemannEncoder: SinkEncoder {
+struct RiemannEncoder: PointEncoder {
     struct Options: Sendable, Equatable {
         var ttlSeconds: Float = 60
         var state = ""
@@ -17,6 +17,8 @@ struct RiemannEncoder: SinkEncoder {
     private var merger = LabelMerger(dropsEmpty: false)
     private var time: [UInt8] = []
     private var tagsAndTTL: [UInt8] = []
+    /// The host and the labels of what is at hand.
+    private var host: [UInt8] = []
     private var attributes: [UInt8] = []
     private var event: [UInt8] = []
 
@@ -33,19 +35,11 @@ struct RiemannEncoder: SinkEncoder {
         if !options.state.isEmpty { Protobuf.append(2, string: options.state, to: &time) }
     }
 
-    mutating func encode(_ set: borrowing MetricSet, into requests: inout RequestBuilder) {
-        let host = set.label("hostname") ?? set.label("nodename") ?? ""
-        merger.merge(set.labels)
-        setAttributes()
-        for sample in set.values { add(sample.metric.name, host, sample.value, &requests) }
-        for sample in set.labeledValues {
-            merger.merge(set.labels, sample.labels)
-            setAttributes()
-            add(sample.metric.name, host, sample.value, &requests)
-        }
-    }
-
-    private mutating func setAttributes() {
+    mutating func setLabels(_ set: borrowing MetricSet, _ child: [Label]) {
+        host.removeAll(keepingCapacity: true)
+        let name = set.label("hostname") ?? set.label("nodename") ?? ""
+        if !name.isEmpty { Protobuf.append(4, string: name, to: &host) }
+        merger.merge(set.labels, child)
         attributes.removeAll(keepingCapacity: true)
         for label in merger.labels {
             Protobuf.append(9, to: &attributes) { attribute in
@@ -55,13 +49,14 @@ struct RiemannEncoder: SinkEncoder {
         }
     }
 
-    private mutating func add(
-        _ service: String, _ host: String, _ value: MetricValue, _ requests: inout RequestBuilder
+    mutating func point(
+        _ metric: MetricKey, _ value: MetricValue, of kind: EntityKind,
+        _ requests: inout RequestBuilder
     ) {
         event.removeAll(keepingCapacity: true)
         event.append(contentsOf: time)
-        Protobuf.append(3, string: service, to: &event)
-        if !host.isEmpty { Protobuf.append(4, string: host, to: &event) }
+        Protobuf.append(3, string: metric.name, to: &event)
+        event.append(contentsOf: host)
         event.append(contentsOf: tagsAndTTL)
         event.append(contentsOf: attributes)
         switch value {

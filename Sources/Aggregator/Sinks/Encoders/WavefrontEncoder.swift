@@ -5,7 +5,7 @@ import Wire
 ///
 /// Mended: quotes and backslashes in values are escaped, values longer than the 254 characters that
 /// the proxy takes are cut instead of losing the point, and a line has no blank at its end.
-struct WavefrontEncoder: SinkEncoder {
+struct WavefrontEncoder: PointEncoder {
     struct Options: Sendable, Equatable {
         var clusterName = "k8s-cluster"
         var prefix = "heapster."
@@ -44,16 +44,11 @@ struct WavefrontEncoder: SinkEncoder {
         if Substring(container).range(of: "system.slice/") != nil {
             return
         }
-        setTags(set, [])
-        for sample in set.values { line(set.kind, sample.metric, sample.value, &requests) }
-        for sample in set.labeledValues {
-            setTags(set, sample.labels)
-            line(set.kind, sample.metric, sample.value, &requests)
-        }
+        encodePoints(set, into: &requests)
     }
 
-    private func line(
-        _ kind: EntityKind, _ metric: MetricKey, _ value: MetricValue,
+    func point(
+        _ metric: MetricKey, _ value: MetricValue, of kind: EntityKind,
         _ requests: inout RequestBuilder
     ) {
         requests.beginItem()
@@ -71,7 +66,7 @@ struct WavefrontEncoder: SinkEncoder {
         requests.endItem()
     }
 
-    private mutating func setTags(_ set: borrowing MetricSet, _ child: [Label]) {
+    mutating func setLabels(_ set: borrowing MetricSet, _ child: [Label]) {
         merger.merge(set.labels, child)
         tags.removeAll(keepingCapacity: true)
         switch set.kind {

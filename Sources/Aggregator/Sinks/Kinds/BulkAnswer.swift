@@ -85,16 +85,15 @@ enum BulkAnswer {
         var refused = remaining
         for failure in failures where failure.item * 2 + 1 < lines.count {
             let isTransient = failure.status == 429 || failure.status >= 500
-            let item =
-                Array(lines[failure.item * 2]) + [0x0A] + Array(lines[failure.item * 2 + 1]) + [
-                    0x0A
-                ]
+            let (action, document) = (lines[failure.item * 2], lines[failure.item * 2 + 1])
+            let item = Array(action) + [0x0A] + Array(document) + [0x0A]
+            let pointCount = ElasticsearchEncoder.pointCount(of: document)
             if isTransient {
                 remaining.body += item
-                remaining.pointCount += 1
+                remaining.pointCount += pointCount
             } else {
                 refused.body += item
-                refused.pointCount += 1
+                refused.pointCount += pointCount
             }
         }
         let first = failures[0]

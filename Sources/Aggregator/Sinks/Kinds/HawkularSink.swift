@@ -110,7 +110,7 @@ struct HawkularBackend: HTTPSinkBackend {
         guard let messages = MessageRow.parse(request.body) else {
             return .refused(reason: "the request is damaged")
         }
-        var bodies: [Destination: JSONWriter] = [:]
+        var parts: [Destination: Part] = [:]
         for message in messages {
             var key = String(decoding: message.key, as: UTF8.self)[...]
             var owner = tenant
@@ -123,27 +123,54 @@ struct HawkularBackend: HTTPSinkBackend {
             let (type, id) = (String(key[..<slash]), String(key[key.index(after: slash)...]))
             let place = Destination(tenant: owner, type: type)
             try sendTags(message.value[..<end], of: id, place, exchange)
-            if bodies[place] == nil {
-                bodies[place] = JSONWriter()
-                bodies[place]?.beginArray()
+            parts[place, default: Part()].add(id, message)
+        }
+        var refused = SinkRequest(cycle: request.cycle, pointCount: 0, body: [])
+        var refusal = ""
+        for (place, part) in parts {
+            let body = Array("[".utf8) + part.rows.bytes + Array("]".utf8)
+            switch HTTPVerdict.byStatus(try call(.post, "raw", of: place, body, exchange)) {
+            case .accepted, .partly: continue
+            // Of the others nothing is known yet.
+            case .refused(let reason):
+                refused.pointCount += part.count
+                refused.body += part.messages
+                refusal = "\(place.type): \(reason)"
+            // What was taken is sent again, and replaces itself.
+            case .failed(let reason, let seconds):
+                return .failed(reason: reason, retryAfterSeconds: seconds)
             }
-            bodies[place]?.beginObject()
-            bodies[place]?.key("id")
-            bodies[place]?.string(id)
-            bodies[place]?.key("data")
-            bodies[place]?.beginArray()
-            bodies[place]?.raw(message.value[(end + 1)...])
-            bodies[place]?.endArray()
-            bodies[place]?.endObject()
         }
-        for (place, writer) in bodies {
-            var writer = writer
-            writer.endArray()
-            let response = try call(.post, "raw", of: place, writer.bytes, exchange)
-            let outcome = HTTPVerdict.byStatus(response)
-            guard case .accepted = outcome else { return outcome }
+        if refused.pointCount == 0 { return .accepted }
+        return .partly(remaining: nil, refused: refused, reason: refusal)
+    }
+
+    /// The points of a request that go to one place.
+    private struct Part {
+        /// Members of a JSON array.
+        var rows = JSONWriter()
+        /// The same as in the request.
+        var messages: [UInt8] = []
+        var count = 0
+
+        mutating func add(
+            _ id: String, _ message: (key: ArraySlice<UInt8>, value: ArraySlice<UInt8>)
+        ) {
+            let end = message.value.firstIndex(of: 0x0A) ?? message.value.endIndex
+            if count > 0 { rows.bytes.append(UInt8(ascii: ",")) }
+            var row = JSONWriter()
+            row.beginObject()
+            row.key("id")
+            row.string(id)
+            row.key("data")
+            row.beginArray()
+            row.raw(message.value[end...].dropFirst())
+            row.endArray()
+            row.endObject()
+            rows.bytes += row.bytes
+            MessageRow.append(key: Array(message.key), value: Array(message.value), to: &messages)
+            count += 1
         }
-        return .accepted
     }
 
     mutating func probe(_ exchange: HTTPExchange) throws(SinkError) -> HTTPClientAnswer? {

@@ -165,7 +165,9 @@ struct InfluxBackend: HTTPSinkBackend {
 
     mutating func needsPreparation(after response: HTTPClientAnswer) -> Bool {
         bucketIsMissing = response.status == 404
-        return bucketIsMissing
+        // InfluxDB 1 calls it an error of its own when the policy is gone.
+        let isPolicy = Substring(response.excerpt).range(of: "retention policy not found") != nil
+        return bucketIsMissing || response.status >= 400 && isPolicy
     }
 
     /// A partial write (400) has stored all points but those that the text counts, which can never

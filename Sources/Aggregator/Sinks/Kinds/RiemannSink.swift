@@ -63,35 +63,11 @@ struct RiemannConversation: StreamSinkProtocol {
 
     /// Field 2, `ok`, of a `Msg`; the others are skipped. `nil` for malformed bytes.
     static func isOK(_ message: [UInt8]) -> Bool? {
-        var index = 0
+        var fields = ProtobufReader(message)
         var result = false
-        func varint() -> UInt64? {
-            var value: UInt64 = 0
-            for shift in stride(from: UInt64(0), to: 64, by: 7) {
-                guard index < message.count else { return nil }
-                let byte = message[index]
-                index += 1
-                value |= UInt64(byte & 0x7F) << shift
-                if byte < 0x80 { return value }
-            }
-            return nil
+        while let (field, value) = fields.next() {
+            if field == 2, case .varint(let number) = value { result = number != 0 }
         }
-        while index < message.count {
-            guard let tag = varint() else { return nil }
-            switch tag & 7 {
-            case 0:
-                guard let value = varint() else { return nil }
-                if tag >> 3 == 2 { result = value != 0 }
-            case 1: index += 8
-            case 5: index += 4
-            case 2:
-                guard let count = varint(), count <= UInt64(message.count - index) else {
-                    return nil
-                }
-                index += Int(count)
-            default: return nil
-            }
-        }
-        return index == message.count ? result : nil
+        return fields.isMalformed ? nil : result
     }
 }

@@ -187,19 +187,15 @@ enum SinkRun {
     @discardableResult
     static func send(_ flag: String, cycles: [Int64], pods: Int = 5) throws -> SinkStatus {
         let set = try make(flag)
-        for cycle in cycles {
-            set.offer(batch(cycle, pods: pods))
-            // An inbox of sixteen cycles is for ten seconds each, not for a loop.
-            usleep(2_000)
-        }
-        set.stop(timeoutMilliseconds: 20_000)
+        for cycle in cycles { set.offer(batch(cycle, pods: pods), waitingUntil: .max) }
+        set.stop(timeoutMilliseconds: 60_000)
         let status = set.statuses[0]
         #expect(status.queuedRequests == 0 && status.refusedRequests == 0, "\(status)")
         #expect(status.deliveredPoints == cycles.count * pods * pointsPerPod, "\(status)")
         return status
     }
 
-    static func wait(seconds: Double = 15, for condition: () throws -> Bool) rethrows -> Bool {
+    static func wait(seconds: Double = 60, for condition: () throws -> Bool) rethrows -> Bool {
         let deadline = Date().addingTimeInterval(seconds)
         while Date() < deadline {
             if try condition() { return true }

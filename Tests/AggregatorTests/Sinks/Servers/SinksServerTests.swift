@@ -225,52 +225,19 @@ struct SinksServerTests {
 
     // MARK: carbon, collectd
 
-    @Test(.enabled(if: BackendServer.has("carbon-cache") && BackendServer.has("whisper-fetch")))
+    @Test(.enabled(if: CarbonServer.isThere))
     func carbonWritesWhisperFiles() throws {
-        let path = try #require(BackendServer.find("carbon-cache"))
-        let server = try BackendServer(path) { folder, port in
-            let configuration = """
-                [cache]
-                STORAGE_DIR = \(folder.path)/
-                CONF_DIR = \(folder.path)/
-                LOG_DIR = \(folder.path)/
-                PID_DIR = \(folder.path)/
-                LOCAL_DATA_DIR = \(folder.path)/whisper/
-                USER =
-                MAX_CACHE_SIZE = inf
-                MAX_UPDATES_PER_SECOND = 100000
-                MAX_CREATES_PER_MINUTE = inf
-                LINE_RECEIVER_INTERFACE = 127.0.0.1
-                LINE_RECEIVER_PORT = \(port)
-                PICKLE_RECEIVER_PORT = 0
-                CACHE_QUERY_INTERFACE = 127.0.0.1
-                CACHE_QUERY_PORT = \(try LoopbackListener.freePort())
-                ENABLE_UDP_LISTENER = True
-                UDP_RECEIVER_INTERFACE = 127.0.0.1
-                UDP_RECEIVER_PORT = \(port)
-                """
-            try Data(configuration.utf8).write(to: folder.appendingPathComponent("carbon.conf"))
-            try Data("[all]\npattern = .*\nretentions = 10s:1h\n".utf8).write(
-                to: folder.appendingPathComponent("storage-schemas.conf"))
-            return [
-                "--config=\(folder.path)/carbon.conf", "--pidfile=\(folder.path)/pid", "--nodaemon",
-                "start",
-            ]
-        }
+        let server = try CarbonServer.start()
         let cycles = SinkRun.cycles(4)
         for scheme in ["tcp", "udp"] {
             try SinkRun.send(
                 "graphite:\(scheme)://127.0.0.1:\(server.port)?prefix=\(scheme)", cycles: cycles)
-            let file =
-                "\(server.folder.path)/whisper/\(scheme)/nodes/node-a/pods/default/web-1/containers/app"
-                + "/filesystem/logs/usage.wsp"
-            var found = 0
-            let isThere = try SinkRun.wait {
-                found = try Self.output(
-                    "/usr/bin/whisper-fetch",
-                    ["--from=\(cycles[0] / 1_000 - 10)", file]
-                ).split(separator: "\n").filter { $0.contains("4096.0") }.count
-                return found == 4
+            let path =
+                "\(scheme).nodes.node-a.pods.default.web-1.containers.app.filesystem.logs.usage"
+            var found: [Double] = []
+            let isThere = try SinkRun.wait(seconds: 60) {
+                found = try CarbonServer.values(server, path, since: cycles[0])
+                return found == [4_096, 4_096, 4_096, 4_096]
             }
             #expect(isThere, "\(scheme): \(found)\n\(server.output.suffix(2_000))")
         }

@@ -68,10 +68,7 @@ struct SinksServiceTests {
         _ flag: String, to server: BackendServer, cycles: [Int64] = SinkRun.cycles(3)
     ) throws -> (lines: [[String: Any]], status: SinkStatus) {
         let set = try SinkRun.make(flag)
-        for cycle in cycles {
-            set.offer(Self.batch(cycle))
-            usleep(2_000)
-        }
+        for cycle in cycles { set.offer(Self.batch(cycle), waitingUntil: .max) }
         set.stop(timeoutMilliseconds: 60_000)
         let status = set.statuses[0]
         let lines = try SinkPrograms.objects(server.output)
@@ -85,7 +82,43 @@ struct SinksServiceTests {
     }
 
     private func recorder(_ service: String, _ options: [String]) throws -> BackendServer {
-        try SinkPrograms.server("recorder.py", [service] + options)
+        try SinkPrograms.server(
+            "recorder.py", environment: ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"],
+            [service] + options)
+    }
+
+    // MARK: Protobuf
+
+    @Test(arguments: [true, false])
+    func openTelemetrysOwnMessagesReadOTLP(isCompressed: Bool) throws {
+        let server = try recorder("otlp", [])
+        let (lines, status) = try deliver(
+            "otlp:http://127.0.0.1:\(server.port)?cluster_name=c1&gzip=\(isCompressed)", to: server)
+        #expect(sum(lines) == status.deliveredPoints && status.deliveredPoints == 3 * 6 * 20)
+        let names = Set(lines.flatMap { $0["names"] as? [String] ?? [] })
+        for name in [
+            "container.cpu.time sum s", "k8s.pod.memory.working_set gauge By",
+            "k8s.node.network.io sum By", "k8s.container.cpu.limit gauge {cpu}",
+        ] {
+            #expect(names.contains(name), "\(name) in \(names.sorted())")
+        }
+        let attributes = Set(lines.flatMap { $0["attributes"] as? [String] ?? [] })
+        for pair in [
+            "k8s.cluster.name=c1", "k8s.namespace.name=team one", "k8s.pod.uid=pod-uid",
+            "k8s.container.name=app", "k8s.pod.label.app.kubernetes.io/name=web",
+        ] {
+            #expect(attributes.contains(pair), "\(pair) in \(attributes.sorted())")
+        }
+    }
+
+    @Test func googlesProtobufReadsRemoteWriteTwo() throws {
+        let server = try recorder("remotewrite2", [])
+        let (lines, status) = try deliver(
+            "remotewrite:http://127.0.0.1:\(server.port)?version=2&object_labels=true", to: server)
+        #expect(sum(lines) == status.deliveredPoints && status.deliveredPoints == 3 * 6 * 20)
+        let names = Set(lines.flatMap { $0["names"] as? [String] ?? [] })
+        #expect(names.contains("heapwire_container_cpu_usage_seconds_total counter"), "\(names)")
+        #expect(names.contains("heapwire_pod_memory_working_set_bytes gauge"), "\(names)")
     }
 
     // MARK: Google
