@@ -207,17 +207,28 @@ struct DocumentID {
         return longer
     }
 
+    /// Eight hexadecimal digits as text, the first one in the highest byte.
+    private static func digits(of word: UInt32) -> UInt64 {
+        // Each half byte into a byte of its own.
+        var nibbles = UInt64(word)
+        nibbles = (nibbles | nibbles << 16) & 0x0000_FFFF_0000_FFFF
+        nibbles = (nibbles | nibbles << 8) & 0x00FF_00FF_00FF_00FF
+        nibbles = (nibbles | nibbles << 4) & 0x0F0F_0F0F_0F0F_0F0F
+        // One in each byte above nine, which is so much further to the letters.
+        let letters = (nibbles &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+        let gap = UInt64(UInt8(ascii: "a") - UInt8(ascii: "0") - 10)
+        return nibbles &+ 0x3030_3030_3030_3030 &+ letters &* gap
+    }
+
     func append(cycle: Int64, to bytes: inout [UInt8]) {
         var hash = hash
         for shift in stride(from: 0, to: 64, by: 8) {
             hash =
                 (hash ^ UInt128(truncatingIfNeeded: (cycle >> Int64(shift)) & 0xFF)) &* Self.prime
         }
-        for half in [UInt64(truncatingIfNeeded: hash >> 64), UInt64(truncatingIfNeeded: hash)] {
-            for shift in stride(from: UInt64(60), through: 0, by: -4) {
-                let digit = UInt8(truncatingIfNeeded: half >> shift) & 15
-                bytes.append(digit + (digit < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10))
-            }
+        for shift in stride(from: 96, through: 0, by: -32) {
+            let digits = Self.digits(of: UInt32(truncatingIfNeeded: hash >> shift))
+            withUnsafeBytes(of: digits.bigEndian) { bytes.append(contentsOf: $0) }
         }
     }
 }

@@ -5,7 +5,7 @@ import Wire
 /// A request is a row of messages (`MessageRow`): the key is the tenant, a tab and `gauges/ID` or `counters/ID`, the value the
 /// metric's tags, a line feed, and its data point. The delivery sends tags it has not sent yet, then
 /// the points.
-struct HawkularEncoder: SinkEncoder {
+struct HawkularEncoder: PointEncoder {
     struct Options: Sendable {
         var labelToTenant: String?
         var labelNodeID = "nodename"
@@ -19,7 +19,13 @@ struct HawkularEncoder: SinkEncoder {
     let limits: RequestLimits
     private let options: Options
     private var milliseconds: Int64 = 0
-    private var json = JSONWriter()
+    // Of the set or child at hand.
+    private var tenant = ""
+    private var idStart = ""
+    private var childName = ""
+    private var container = ""
+    private var tags = JSONWriter()
+    private var message: [UInt8] = []
 
     init(_ options: Options) {
         self.options = options
@@ -32,81 +38,87 @@ struct HawkularEncoder: SinkEncoder {
         for drop in options.dropsByLabel {
             if let value = set.label(drop.key), drop.pattern.matches(value) { return }
         }
-        for sample in set.values { write(set, sample.metric, sample.value, [], &requests) }
-        for sample in set.labeledValues {
-            write(set, sample.metric, sample.value, sample.labels, &requests)
-        }
+        encodePoints(set, into: &requests)
     }
 
-    private mutating func write(
-        _ set: borrowing MetricSet, _ metric: MetricKey, _ value: MetricValue, _ child: [Label],
+    mutating func setLabels(_ set: borrowing MetricSet, _ child: [Label]) {
+        if child.isEmpty {
+            tenant = options.labelToTenant.flatMap { set.label($0) } ?? ""
+            container = set.label("container_name") ?? ""
+            idStart = beginningOfID(set)
+        }
+        childName = child.isEmpty ? "" : "/\(ChildName.text(of: child))"
+        setTags(set, child)
+    }
+
+    mutating func point(
+        _ metric: MetricKey, _ value: MetricValue, of kind: EntityKind,
         _ requests: inout RequestBuilder
     ) {
         let name = metric.name
         guard value.double.isFinite, !options.dropsByName.contains(where: { $0.matches(name) })
         else { return }
-        var id = identifier(set, name)
-        if !child.isEmpty { id += "/\(ChildName.text(of: child))" }
         let type = metric.kind == .counter ? "counters" : "gauges"
-        json.bytes.removeAll(keepingCapacity: true)
-        writeTags(set, metric, child)
-        var message = json.bytes
-        message.append(UInt8(ascii: "\n"))
-        json.bytes.removeAll(keepingCapacity: true)
-        json.beginObject()
-        json.key("timestamp")
-        json.integer(milliseconds)
-        json.key("value")
-        json.double(value.double)
-        json.endObject()
-        message += json.bytes
+        message.removeAll(keepingCapacity: true)
+        var tags = tags
+        tags.key("descriptor_name")
+        tags.string(name)
+        tags.key("group_id")
+        tags.string("\(container)/\(name)")
+        let units = Self.units(metric)
+        if !units.isEmpty {
+            tags.key("units")
+            tags.string(units)
+        }
+        tags.endObject()
+        message.append(contentsOf: tags.bytes)
+        SinkText.append("\n{\"timestamp\":", to: &message)
+        SinkText.append(milliseconds, to: &message)
+        SinkText.append(",\"value\":", to: &message)
+        JSONNumberFormat.append(value.double, to: &message)
+        message.append(UInt8(ascii: "}"))
         requests.beginItem()
-        let tenant = options.labelToTenant.flatMap { set.label($0) } ?? ""
         MessageRow.append(
-            key: Array("\(tenant)\t\(type)/\(id)".utf8), value: message, to: &requests.bytes)
+            key: Array("\(tenant)\t\(type)/\(idStart)\(name)\(childName)".utf8),
+            value: message, to: &requests.bytes)
         requests.endItem()
     }
 
-    private func identifier(_ set: borrowing MetricSet, _ metric: String) -> String {
+    /// What stands before the metric in its id.
+    private func beginningOfID(_ set: borrowing MetricSet) -> String {
         let pod = set.label("pod_id") ?? ""
-        let container = set.label("container_name") ?? ""
         let node = set.label(options.labelNodeID) ?? set.label("nodename") ?? ""
         switch set.kind {
-        case .cluster: return "cluster/\(metric)"
-        case .namespace: return "ns/\(set.label("namespace_name") ?? "")/\(metric)"
-        case .node: return "machine/\(node)/\(metric)"
-        case .pod: return "pod/\(pod)/\(metric)"
-        case .container: return "\(container)/\(pod)/\(metric)"
+        case .cluster: return "cluster/"
+        case .namespace: return "ns/\(set.label("namespace_name") ?? "")/"
+        case .node: return "machine/\(node)/"
+        case .pod: return "pod/\(pod)/"
+        case .container: return "\(container)/\(pod)/"
         // Mended: the node is in the id, where Heapster had nothing and all nodes' collided.
-        case .systemContainer: return "sys_container/\(container)/\(node)/\(metric)"
+        case .systemContainer: return "sys_container/\(container)/\(node)/"
         case .workload:
             let workload = set.label("workload_name") ?? ""
-            return "workload/\(set.label("namespace_name") ?? "")/\(workload)/\(metric)"
+            return "workload/\(set.label("namespace_name") ?? "")/\(workload)/"
         }
     }
 
-    private mutating func writeTags(
-        _ set: borrowing MetricSet, _ metric: MetricKey, _ child: [Label]
-    ) {
-        var tags = set.labels.filter { !$0.value.isEmpty } + child
+    /// `{"key":"value",…`, what all metrics of the set or child have; without the end.
+    private mutating func setTags(_ set: borrowing MetricSet, _ child: [Label]) {
+        tags.bytes.removeAll(keepingCapacity: true)
+        tags.beginObject()
+        for label in set.labels where !label.value.isEmpty { member(label.key, label.value) }
+        for label in child { member(label.key, label.value) }
         for label in ObjectLabels.pairs(of: set) {
-            tags.append(Label(key: options.labelTagPrefix + label.key, value: label.value))
+            member(options.labelTagPrefix + label.key, label.value)
         }
-        tags.append(Label(key: "descriptor_name", value: metric.name))
-        let group = "\(set.label("container_name") ?? "")/\(metric.name)"
-        tags.append(Label(key: "group_id", value: group))
-        let units = Self.units(metric)
-        if !units.isEmpty { tags.append(Label(key: "units", value: units)) }
         if child.contains(where: { $0.key == "resource_id" }) {
-            tags.append(
-                Label(key: "resource_id_description", value: "Identifier(s) specific to a metric"))
+            member("resource_id_description", "Identifier(s) specific to a metric")
         }
-        json.beginObject()
-        for tag in tags.sorted(by: { $0.key < $1.key }) {
-            json.key(tag.key)
-            json.string(tag.value)
-        }
-        json.endObject()
+    }
+
+    private mutating func member(_ key: String, _ value: String) {
+        tags.key(key)
+        tags.string(value)
     }
 
     private static func units(_ metric: MetricKey) -> String {

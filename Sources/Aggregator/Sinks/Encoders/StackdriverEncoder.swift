@@ -19,12 +19,50 @@ struct StackdriverEncoder: SinkEncoder {
     private var cycle: Int64 = 0
     private var lastSent = Int64.min / 2
     private var isSkipped = false
+    private let rules = Rules()
 
     /// A row of the mapping.
     private struct Rule {
         var name: String
         var isCumulative = false
         var labels: [(String, String)] = []
+    }
+
+    /// The mapping of the whole catalogue, worked out once.
+    private struct Rules: Sendable {
+        /// By kind of entity, then by the number of the metric.
+        private var old: [EntityKind: [Rule?]] = [:]
+        private var new: [EntityKind: [Rule?]] = [:]
+
+        init() {
+            let last = Catalog.metrics.map { Int($0.id.rawValue) }.max() ?? 0
+            for kind in EntityKind.allCases {
+                var (oldRow, newRow) = (
+                    [Rule?](repeating: nil, count: last + 1),
+                    [Rule?](repeating: nil, count: last + 1)
+                )
+                for metric in Catalog.metrics {
+                    let number = Int(metric.id.rawValue)
+                    oldRow[number] = StackdriverEncoder.oldRule(.catalogue(metric.id), kind)
+                    newRow[number] = StackdriverEncoder.newRule(.catalogue(metric.id), kind)
+                }
+                (old[kind], new[kind]) = (oldRow, newRow)
+            }
+        }
+
+        func old(_ metric: MetricKey, _ kind: EntityKind) -> Rule? {
+            guard case .catalogue(let id) = metric else {
+                return StackdriverEncoder.oldRule(metric, kind)
+            }
+            return old[kind]?[Int(id.rawValue)]
+        }
+
+        func new(_ metric: MetricKey, _ kind: EntityKind) -> Rule? {
+            guard case .catalogue(let id) = metric else {
+                return StackdriverEncoder.newRule(metric, kind)
+            }
+            return new[kind]?[Int(id.rawValue)]
+        }
     }
 
     init(_ options: Options) { self.options = options }
@@ -47,7 +85,7 @@ struct StackdriverEncoder: SinkEncoder {
         if options.usesOldResources {
             let labels = oldLabels(set)
             for sample in values {
-                guard let rule = Self.oldRule(sample.metric, set.kind) else { continue }
+                guard let rule = rules.old(sample.metric, set.kind) else { continue }
                 write(rule, "gke_container", labels, Self.converted(sample), set, &requests)
             }
             for sample in set.labeledValues {
@@ -58,7 +96,7 @@ struct StackdriverEncoder: SinkEncoder {
         guard options.usesNewResources else { return }
         let (resource, labels) = newResource(set)
         for sample in values {
-            guard let rule = Self.newRule(sample.metric, set.kind) else { continue }
+            guard let rule = rules.new(sample.metric, set.kind) else { continue }
             write(rule, resource, labels, Self.converted(sample), set, &requests)
         }
         for sample in set.labeledValues {
