@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Aggregator
@@ -209,16 +210,14 @@ struct SinksQueueTests {
     }
 
     @Test func randomBytesInTheDirectoryAreSurvived() throws {
-        var state: UInt64 = 0x5EED
-        func random() -> UInt64 {
-            state ^= state << 13
-            state ^= state >> 7
-            state ^= state << 17
-            return state
-        }
+        var random = SeededRandom(seed: 0x5EED)
         for _ in 0..<300 {
-            let bytes = (0..<Int(random() % 300)).map { _ in UInt8(truncatingIfNeeded: random()) }
-            let notes = (0..<Int(random() % 30)).map { _ in UInt8(truncatingIfNeeded: random()) }
+            let bytes = (0..<Int(random.next() % 300)).map { _ in
+                UInt8(truncatingIfNeeded: random.next())
+            }
+            let notes = (0..<Int(random.next() % 30)).map { _ in
+                UInt8(truncatingIfNeeded: random.next())
+            }
             var record: [UInt8] = bytes
             QueueRecord.encode(Self.request(7), into: &record)
             let files = FaultyFiles([

@@ -94,25 +94,20 @@ struct SinksUnitTests {
     // MARK: Numbers
 
     @Test func numbersAreWrittenAsCAndGoWriteThem() throws {
-        var state: UInt64 = 42
-        func random() -> UInt64 {
-            state ^= state << 13
-            state ^= state >> 7
-            state ^= state << 17
-            return state
-        }
+        var random = SeededRandom(seed: 42)
         var values: [Double] = [
             0, -0.0, 0.5, 1.5, 0.0000005, 0.0000015, 1e-7, 123456.7890125, 1e21, 1e-300,
             .leastNonzeroMagnitude, 0.1 + 0.2,
         ]
         for _ in 0..<20_000 {
-            values.append(Double(random() % 1_000_000_000) / Double(random() % 999_983 + 1))
+            values.append(
+                Double(random.next() % 1_000_000_000) / Double(random.next() % 999_983 + 1))
         }
         for _ in 0..<20_000 {
-            let any = Double(bitPattern: random())
+            let any = Double(bitPattern: random.next())
             if any.isFinite { values.append(any) }
         }
-        for _ in 0..<5_000 { values.append(Double(random() % 10_000_000) / 1_048_576 / 2) }
+        for _ in 0..<5_000 { values.append(Double(random.next() % 10_000_000) / 1_048_576 / 2) }
         for value in values {
             var six: [UInt8] = []
             SinkText.append(sixDecimals: value, to: &six)

@@ -104,7 +104,8 @@ struct HawkularEncoder: PointEncoder {
 
     /// `{"key":"value",…`, what all metrics of the set or child have; without the end.
     private mutating func setTags(_ set: borrowing MetricSet, _ child: [Label]) {
-        tags.bytes.removeAll(keepingCapacity: true)
+        // The last one's object is not ended.
+        tags = JSONWriter()
         tags.beginObject()
         for label in set.labels where !label.value.isEmpty { member(label.key, label.value) }
         for label in child { member(label.key, label.value) }

@@ -63,10 +63,12 @@ struct RemoteWriteEncoder: SinkEncoder {
         _ requests: inout RequestBuilder
     ) {
         requests.beginItem()
+        let name = table.encodedName(metric)
         let sampleCount = 9 + encodedTime.count
         // 2: tag and length of the sample, which is shorter than 128 bytes.
-        let restCount = encodedLabels.count + 2 + sampleCount
-        table.appendName(of: metric, headedBy: 1, before: restCount, to: &requests.bytes)
+        let count = name.count + encodedLabels.count + 2 + sampleCount
+        Protobuf.append(header: 1, byteCount: count, to: &requests.bytes)
+        requests.bytes.append(contentsOf: name)
         requests.bytes.append(contentsOf: encodedLabels)
         requests.bytes.append(2 << 3 | 2)
         requests.bytes.append(UInt8(sampleCount))
@@ -112,31 +114,16 @@ struct RemoteWriteNames: Sendable {
     struct Table: Sendable {
         let kind: EntityKind
         fileprivate let prefix: String
-        /// All names as labels, one after the other.
-        fileprivate var encoded: [UInt8] = []
-        /// By metric number: where its name begins; its successor's begin is its end.
-        fileprivate var starts: [Int32]
+        /// By metric number.
+        fileprivate var encoded: [[UInt8]]
         fileprivate var scales: [Double]
         fileprivate var names: [String]
 
-        /// Tag and length of a message that begins with the metric's name, and the name.
-        ///
-        /// - Parameter restCount: bytes of the message behind the name.
         @inline(__always)
-        func appendName(
-            of metric: MetricKey, headedBy field: UInt8, before restCount: Int,
-            to bytes: inout [UInt8]
-        ) {
+        func encodedName(_ metric: MetricKey) -> [UInt8] {
             switch metric {
-            case .catalogue(let id):
-                let number = Int(id.rawValue)
-                let name = encoded[Int(starts[number])..<Int(starts[number &+ 1])]
-                Protobuf.append(header: field, byteCount: name.count + restCount, to: &bytes)
-                bytes.append(contentsOf: name)
-            case .named:
-                let name = RemoteWriteNames.encode(name(metric))
-                Protobuf.append(header: field, byteCount: name.count + restCount, to: &bytes)
-                bytes.append(contentsOf: name)
+            case .catalogue(let id): encoded[Int(id.rawValue)]
+            case .named: RemoteWriteNames.encode(name(metric))
             }
         }
 
@@ -162,21 +149,16 @@ struct RemoteWriteNames: Sendable {
         let last = Catalog.metrics.map { Int($0.id.rawValue) }.max() ?? 0
         for kind in EntityKind.allCases {
             var table = Table(
-                kind: kind, prefix: prefix, starts: Array(repeating: 0, count: last + 2),
+                kind: kind, prefix: prefix, encoded: Array(repeating: [], count: last + 1),
                 scales: Array(repeating: 1, count: last + 1),
                 names: Array(repeating: "", count: last + 1))
             for metric in Catalog.metrics {
                 let key = MetricKey.catalogue(metric.id)
                 let name = PrometheusNames.name(key, of: kind, prefix: prefix)
                 table.names[Int(metric.id.rawValue)] = name
+                table.encoded[Int(metric.id.rawValue)] = Self.encode(name)
                 table.scales[Int(metric.id.rawValue)] = PrometheusNames.scale(key)
             }
-            for number in table.names.indices {
-                table.starts[number] = Int32(table.encoded.count)
-                let name = table.names[number]
-                if !name.isEmpty { table.encoded += Self.encode(name) }
-            }
-            table.starts[last + 1] = Int32(table.encoded.count)
             tables.append(table)
         }
     }
