@@ -22,11 +22,19 @@ protocol QueueFiles: AnyObject {
     func read(_ name: String, at offset: Int, count: Int) throws(QueueFileError) -> [UInt8]
     /// Makes the file if need be. After a failure any part of the bytes may be there.
     func append(_ bytes: [UInt8], to name: String) throws(QueueFileError)
+    /// One behind the other, as if they were one piece.
+    func append(_ head: [UInt8], _ body: [UInt8], to name: String) throws(QueueFileError)
     func truncate(_ name: String, to byteCount: Int) throws(QueueFileError)
     /// Waits until the file's content survives a power cut.
     func synchronize(_ name: String) throws(QueueFileError)
     /// No error if there is no such file.
     func remove(_ name: String) throws(QueueFileError)
+}
+
+extension QueueFiles {
+    func append(_ head: [UInt8], _ body: [UInt8], to name: String) throws(QueueFileError) {
+        try append(head + body, to: name)
+    }
 }
 
 /// Files in a directory of the file system.
@@ -97,11 +105,27 @@ final class DirectoryFiles: QueueFiles {
     }
 
     func append(_ bytes: [UInt8], to name: String) throws(QueueFileError) {
+        try append(bytes, [], to: name)
+    }
+
+    /// A body of megabytes is not copied.
+    func append(_ head: [UInt8], _ body: [UInt8], to name: String) throws(QueueFileError) {
         let descriptor = try descriptor(of: name)
         var done = 0
-        while done < bytes.count {
-            let result = bytes.withUnsafeBytes {
-                write(descriptor, $0.baseAddress.map { $0 + done }, bytes.count - done)
+        while done < head.count + body.count {
+            let result = head.withUnsafeBytes { head in
+                body.withUnsafeBytes { body in
+                    let headRest = UnsafeRawBufferPointer(
+                        rebasing: head[min(done, head.count)...])
+                    let bodyRest = UnsafeRawBufferPointer(
+                        rebasing: body[max(0, done - head.count)...])
+                    let pieces = [headRest, bodyRest].map {
+                        iovec(
+                            iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress),
+                            iov_len: $0.count)
+                    }
+                    return writev(descriptor, pieces, Int32(pieces.count))
+                }
             }
             if result < 0 {
                 if errno == EINTR { continue }

@@ -22,16 +22,20 @@ enum QueueRecord {
     }
 
     static func encode(_ request: SinkRequest, into bytes: inout [UInt8]) {
+        bytes += head(of: request) + request.body
+    }
+
+    /// What stands before the body.
+    static func head(of request: SinkRequest) -> [UInt8] {
         precondition(request.body.count <= bodyByteCountMax, "\(request.body.count) bytes")
-        bytes.reserveCapacity(bytes.count + headerByteCount + request.body.count)
-        bytes += magic
+        var bytes = magic
         let start = bytes.count
         append(UInt32(request.body.count), to: &bytes)
         append(UInt64(bitPattern: request.cycle), to: &bytes)
         append(UInt32(clamping: request.pointCount), to: &bytes)
         let checksum = checksum(of: bytes[start...], request.body[...])
         append(checksum, to: &bytes)
-        bytes += request.body
+        return bytes
     }
 
     /// The header at an offset, if one can be there.

@@ -111,10 +111,10 @@ struct QueueSegments {
     mutating func append(_ request: SinkRequest) throws(QueueFileError) -> Location {
         if let segment = segments[current], segment.byteCount >= byteCountMax { current += 1 }
         var segment = segments[current] ?? Segment()
-        var bytes: [UInt8] = []
-        QueueRecord.encode(request, into: &bytes)
+        let head = QueueRecord.head(of: request)
+        let byteCountOfRecord = head.count + request.body.count
         do throws(QueueFileError) {
-            try files.append(bytes, to: Self.queueName(current))
+            try files.append(head, request.body, to: Self.queueName(current))
         } catch {
             // What was written of it would lie before the next record: cut it off, or leave this
             // segment alone if even that fails.
@@ -126,12 +126,12 @@ struct QueueSegments {
             throw error
         }
         let location = Location(
-            segment: current, offset: segment.byteCount, byteCount: bytes.count)
-        segment.byteCount += bytes.count
+            segment: current, offset: segment.byteCount, byteCount: byteCountOfRecord)
+        segment.byteCount += byteCountOfRecord
         segment.liveCount += 1
         segment.isDirty = true
         segments[current] = segment
-        byteCount += bytes.count
+        byteCount += byteCountOfRecord
         return location
     }
 
