@@ -97,6 +97,22 @@ import Testing
         }
     }
 
+    /// The sinks stdout and log: sets as JSON and as text, a line of either perhaps cut by the other.
+    private func expectPrintedSets(_ output: String) throws {
+        let line = output.split(separator: "\n").first {
+            $0.hasPrefix("{\"timestamp\":") && $0.contains("\"key\":\"node:here\"")
+                && $0.hasSuffix("}")
+        }
+        let object = try JSONSerialization.jsonObject(with: Data(try #require(line).utf8))
+        let set = try #require(object as? [String: Any])
+        #expect(set["cluster_name"] as? String == "blue")
+        #expect((set["metrics"] as? [String: Any])?["memory/usage"] as? Int ?? 0 > 0)
+        let text = try #require(output.firstRange(of: "MetricSet: node:here\n"))
+        let printed = output[text.lowerBound...].prefix(2_000)
+        #expect(printed.contains("      memory/usage = "), "\(printed)")
+        #expect(!output.contains("      cpu/usage = "))
+    }
+
     /// A clean stop delivers what is closed, and a new start goes on without a hole.
     @Test(.timeLimit(.minutes(3))) func aCleanStopLeavesNothingBehind() throws {
         let backend = try BackendProgram.lineReceiver(in: folder.url)
@@ -104,12 +120,14 @@ import Testing
             "sinks", in: folder.url,
             [
                 "--data-dir=\(folder.url.path)/data", "--cluster-name=blue",
-                "--sink=influxdb:\(backend.url)?timeout=2s",
+                "--sink=influxdb:\(backend.url)?timeout=2s", "--sink=stdout:?interval=2s",
+                "--sink=log:?interval=2s&metrics=memory/*",
             ])
         let agent = try startAgent(aggregator)
         func cycles() throws -> [Int64] { try backend.lineReceiverCycles(node: "here") }
         try eventually(seconds: 60, "the first cycles arrive") { try cycles().count >= 3 }
         #expect(aggregator.program.stop() == 0, "\(aggregator.program.output)")
+        try expectPrintedSets(aggregator.program.output)
         let left = try FileManager.default.subpathsOfDirectory(
             atPath: "\(folder.url.path)/data/sinks")
         #expect(left.filter { $0.hasSuffix(".queue") || $0.hasSuffix(".done") } == [])

@@ -107,6 +107,32 @@ struct SinkAnswerTests {
         #expect(letter.contains(String(decoding: bodies[one.answers.count - 1], as: UTF8.self)))
     }
 
+    private static func value(_ name: String, in lines: [Substring]) -> Double? {
+        lines.first { $0.hasPrefix("heapwire_sink_\(name){sink=\"x\"} ") }
+            .flatMap { Double($0.split(separator: " ").last ?? "") }
+    }
+
+    /// What waits is shown with its size and age, and that the sink fails.
+    @Test func whatWaitsIsShown() throws {
+        let server = try SinkBackendServer([.status(503)])
+        defer { server.stop() }
+        let set = try SinkRun.make("opentsdb:http://127.0.0.1:\(server.port)?name=x")
+        let cycles = SinkRun.cycles(2)
+        for cycle in cycles { set.offer(SinkRun.batch(cycle)) }
+        #expect(
+            SinkRun.wait {
+                set.statuses[0].retriedRequests > 0 && set.statuses[0].queuedRequests == 2
+            })
+        var text = PrometheusText()
+        set.write(to: &text, now: cycles[0] + 7_000)
+        let lines = String(decoding: text.bytes, as: UTF8.self).split(separator: "\n")
+        #expect(Self.value("queue_requests", in: lines) == 2)
+        #expect(Self.value("queue_bytes", in: lines) ?? 0 > 1_000)
+        #expect(Self.value("queue_age_seconds", in: lines) == 7)
+        #expect(Self.value("failing", in: lines) == 1)
+        set.stop(timeoutMilliseconds: 1)
+    }
+
     /// `/metrics` and `/api/v1/sinks` say the same, and all of it.
     @Test func everythingThatIsCountedIsShown() throws {
         let server = try SinkBackendServer([
@@ -120,10 +146,7 @@ struct SinkAnswerTests {
         var text = PrometheusText()
         set.write(to: &text, now: (status.newestDeliveredCycle ?? 0) + 5_000)
         let lines = String(decoding: text.bytes, as: UTF8.self).split(separator: "\n")
-        func value(_ name: String) -> Double? {
-            lines.first { $0.hasPrefix("heapwire_sink_\(name){sink=\"x\"} ") }
-                .flatMap { Double($0.split(separator: " ").last ?? "") }
-        }
+        func value(_ name: String) -> Double? { Self.value(name, in: lines) }
         let numbers: [(String, Int)] = [
             ("delivered_requests_total", status.deliveredRequests),
             ("delivered_points_total", status.deliveredPoints),
