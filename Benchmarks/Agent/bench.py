@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """What the agent costs, beside the least that reading can cost.
 
-    bench.py BIN_DIRECTORY [--seconds=30] [--containers=220] [--resolution=1] [--scaling | --groups]
-
 Makes pods of two containers with real cgroups, processes and network namespaces (load.c), runs the
 real agent at 1 s against a real aggregator and, in the same seconds, the C floor (floor.c). Needs
 root; makes and removes cgroups below kubepods/. The last line is one JSON object.
@@ -11,11 +9,11 @@ root; makes and removes cgroups below kubepods/. The last line is one JSON objec
 group of metrics costs, from two agents in the same seconds, one with it and one without. --resolution: seconds from
 one of the agent's steps to the next; the floor's are one second, so it is not there beside others.
 """
+import argparse
 import contextlib
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -256,19 +254,27 @@ def scale(bin_directory, tools, seconds):
 
 
 def main():
-    options = dict(a[2:].split("=") for a in sys.argv[2:] if "=" in a)
-    seconds, containers = int(options.get("seconds", 30)), int(options.get("containers", 220))
-    resolution = int(options.get("resolution", 1))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bin_directory", metavar="BIN_DIRECTORY")
+    parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument("--containers", type=int, default=220)
+    parser.add_argument("--resolution", type=int, default=1)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--scaling", action="store_true")
+    which.add_argument("--groups", action="store_true")
+    options = parser.parse_args()
+    binaries, seconds, containers = options.bin_directory, options.seconds, options.containers
     if os.geteuid() != 0:
         raise SystemExit("bench: making cgroups needs root")
     with tempfile.TemporaryDirectory() as directory:
         tools = {name: compile_c(name, directory) for name in ("load", "floor")}
-        if "--scaling" in sys.argv:
-            return scale(sys.argv[1], tools, seconds)
-        if "--groups" in sys.argv:
-            return by_group(sys.argv[1], tools, containers, seconds)
-        result = measure(sys.argv[1], tools, containers, seconds, resolution=resolution)
-    print(f"{containers} containers in {containers // 2} pods, {resolution} s steps, {seconds} s")
+        if options.scaling:
+            return scale(binaries, tools, seconds)
+        if options.groups:
+            return by_group(binaries, tools, containers, seconds)
+        result = measure(binaries, tools, containers, seconds, resolution=options.resolution)
+    print(f"{containers} containers in {containers // 2} pods, {options.resolution} s steps, {seconds} s")
     for key, value in result.items():
         print(f"  {key:22} {value}")
     print(json.dumps(result))
