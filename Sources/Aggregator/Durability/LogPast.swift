@@ -52,8 +52,9 @@ struct LogPast: @unchecked Sendable {
         collector.cycles.take(unfounded)
         cluster.rollUps.becomeWhole(with: collector.cycles.entries(except: wholeCycles))
         collector.parallel(1) { $0.finish() }
-        for (name, restorer) in collector.restorers where !present.contains(name) {
-            cluster.list(restorer.node)
+        // One that was there may have been forgotten meanwhile; no agent could bring it back.
+        for (name, restorer) in collector.restorers where cluster.node(named: name) == nil {
+            cluster.list(restorer.restored)
         }
         report.add(collector)
         report.nodes = collector.restorers.keys.count { !present.contains($0) }

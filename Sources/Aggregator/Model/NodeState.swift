@@ -19,11 +19,10 @@ extension NodeModel.State {
 
     /// The record of a subject of a chain, made if it is not there.
     mutating func record(
-        of subject: Subject, _ schema: SchemaNumber, _ parent: SubjectRecord?, in chain: OpenChain
+        of subject: SubjectIdentity, _ schema: SchemaNumber, _ parent: SubjectRecord?,
+        in chain: OpenChain
     ) -> SubjectRecord {
-        records.record(
-            of: interner.identity(of: subject), schema: chain.schema(schema, interner),
-            parent: parent)
+        records.record(of: subject, schema: chain.schema(schema, interner), parent: parent)
     }
 
     /// The records that come next belong to this chain.

@@ -78,11 +78,13 @@ final class OpenChain {
 
     /// Puts the readings of subjects back that are in their slots already.
     func restoreReadings(_ snapshot: ChainSnapshot) {
-        for entry in snapshot.entries {
-            guard let slot = entry.slot, let (part, counters) = part(slot),
-                entry.readings.count == RateTable.width(counters: counters)
+        for case let place? in snapshot.places {
+            guard let (part, counters) = part(place.slot),
+                place.readings.count == RateTable.width(counters: counters)
             else { continue }
-            for (index, value) in entry.readings.enumerated() { part[index] = value }
+            for (index, value) in snapshot.readings[place.readings].enumerated() {
+                part[index] = value
+            }
         }
     }
 

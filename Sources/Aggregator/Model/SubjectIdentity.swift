@@ -4,8 +4,7 @@ import Wire
 /// What the dictionary says of a subject, in as little memory as it takes: there are a million of
 /// them, and most of it are identifiers, which are hexadecimal digits.
 ///
-/// The attributes are in the order of their numbers, each as number, form, length (two bytes, least
-/// significant first) and bytes.
+/// The attributes are kept as `PackedAttributes`.
 final class SubjectIdentity: @unchecked Sendable {
     let kind: SubjectKind
     private let byteCount: UInt32
@@ -14,7 +13,7 @@ final class SubjectIdentity: @unchecked Sendable {
     /// Never written again.
     private let memory: UnsafeMutablePointer<UInt8>
 
-    /// How an attribute's text is kept.
+    /// How an attribute's text is kept: `DictionaryCodec.TextForm`.
     fileprivate enum Form: UInt8 {
         case text = 0
         /// An even number of lower-case hexadecimal digits, two a byte.
@@ -23,27 +22,31 @@ final class SubjectIdentity: @unchecked Sendable {
         case uuid = 2
     }
 
-    private static let attributeHeaderByteCount = 4
-
-    init(_ subject: Subject) {
+    convenience init(_ subject: Subject) {
         var bytes: [UInt8] = []
         for (attribute, text) in subject.attributes.sorted(by: { $0.key.rawValue < $1.key.rawValue }
         ) {
             var packed: [UInt8] = []
             let form = Self.pack(text, into: &packed)
-            // `WireLimits.attributeBytes` is far below; a text that is longer would be cut.
-            precondition(packed.count <= UInt16.max, "attribute of \(packed.count) bytes")
-            bytes += [
-                attribute.rawValue, form.rawValue, UInt8(packed.count & 0xFF),
-                UInt8(packed.count >> 8),
-            ]
-            bytes += packed
+            PackedAttributes.append(
+                number: attribute.rawValue, form: form.rawValue, packed, to: &bytes)
         }
-        kind = subject.kind
-        startTimeMilliseconds = subject.startTimeMilliseconds
+        self.init(subject.kind, subject.startTimeMilliseconds, bytes[...])
+    }
+
+    /// Copies what the dictionary says.
+    convenience init(_ subject: PackedSubject) {
+        self.init(subject.kind, subject.startTimeMilliseconds, subject.attributes.bytes)
+    }
+
+    private init(
+        _ kind: SubjectKind, _ startTimeMilliseconds: Int64, _ bytes: some Collection<UInt8>
+    ) {
+        self.kind = kind
+        self.startTimeMilliseconds = startTimeMilliseconds
         byteCount = UInt32(bytes.count)
         memory = .allocate(capacity: bytes.count)
-        for (index, byte) in bytes.enumerated() { (memory + index).initialize(to: byte) }
+        _ = UnsafeMutableBufferPointer(start: memory, count: bytes.count).initialize(from: bytes)
     }
 
     deinit { memory.deallocate() }
@@ -59,25 +62,24 @@ final class SubjectIdentity: @unchecked Sendable {
     subscript(attribute: Subject.Attribute) -> String? {
         withAttributes { attributes in
             while let part = attributes.next() {
-                if part.number == attribute.rawValue { return part.text }
+                if part.number == attribute.rawValue {
+                    return Self.unpack(part.bytes, Form(rawValue: part.form) ?? .text)
+                }
             }
             return nil
         }
     }
 
-    /// What the dictionary said, made anew.
+    /// What the dictionary said, valid during the call only.
     ///
     /// - Parameter parent: the slot of what it belongs to, which is not kept here.
-    func subject(parent: Slot?) -> Subject {
-        var texts: [Subject.Attribute: String] = [:]
-        withAttributes { attributes in
-            while let part = attributes.next() {
-                texts[Subject.Attribute(rawValue: part.number)] = part.text
-            }
+    func withPacked<Result>(parent: Slot?, _ body: (PackedSubject) -> Result) -> Result {
+        withBytes { bytes in
+            body(
+                PackedSubject(
+                    kind: kind, parent: parent, startTimeMilliseconds: startTimeMilliseconds,
+                    attributes: PackedAttributes(bytes)))
         }
-        return Subject(
-            kind: kind, parent: parent, startTimeMilliseconds: startTimeMilliseconds,
-            attributes: texts)
     }
 
     /// Whether an attribute has that text: no string is made.
@@ -86,44 +88,23 @@ final class SubjectIdentity: @unchecked Sendable {
             while let part = attributes.next() {
                 if part.number == attribute.rawValue {
                     return part.form == text.form.rawValue
-                        && part.packed.elementsEqual(text.bytes)
+                        && part.bytes.elementsEqual(text.bytes)
                 }
             }
             return false
         }
     }
 
-    /// An attribute as it is kept.
-    private struct AttributeBytes {
-        let number: UInt8
-        let form: UInt8
-        let packed: UnsafeRawBufferPointer
-
-        var text: String { SubjectIdentity.unpack(packed, Form(rawValue: form) ?? .text) }
-    }
-
-    /// Goes through the attributes.
-    private struct Attributes {
-        fileprivate var rest: UnsafeRawBufferPointer
-
-        @inline(__always)
-        mutating func next() -> AttributeBytes? {
-            guard !rest.isEmpty else { return nil }
-            let start = SubjectIdentity.attributeHeaderByteCount
-            let end = start + (Int(rest[2]) | Int(rest[3]) << 8)
-            defer { rest = UnsafeRawBufferPointer(rebasing: rest[end...]) }
-            return AttributeBytes(
-                number: rest[0], form: rest[1],
-                packed: UnsafeRawBufferPointer(rebasing: rest[start..<end]))
-        }
-    }
-
     @inline(__always)
-    private func withAttributes<Result>(_ body: (inout Attributes) -> Result) -> Result {
+    private func withAttributes<Result>(_ body: (inout PackedAttributes) -> Result) -> Result {
         withBytes { bytes in
-            var attributes = Attributes(rest: bytes)
+            var attributes = PackedAttributes(bytes)
             return body(&attributes)
         }
+    }
+
+    func has(_ attribute: Subject.Attribute) -> Bool {
+        withAttributes { attributes in attributes.contains { $0.number == attribute.rawValue } }
     }
 
     /// A text in the form in which attributes are kept.
@@ -266,11 +247,14 @@ final class ModelInterner: Sendable {
 
     /// The identity of a subject, the known one if there is an equal one. What belongs to a pod or
     /// has a start time is hardly ever equal to anything.
-    func identity(of subject: Subject) -> SubjectIdentity {
-        let identity = SubjectIdentity(subject)
-        guard identity.startTimeMilliseconds == 0, subject.attributes[.podUID] == nil else {
-            return identity
-        }
+    func identity(of subject: Subject) -> SubjectIdentity { share(SubjectIdentity(subject)) }
+
+    func identity(of subject: PackedSubject) -> SubjectIdentity {
+        share(SubjectIdentity(subject))
+    }
+
+    private func share(_ identity: SubjectIdentity) -> SubjectIdentity {
+        guard identity.startTimeMilliseconds == 0, !identity.has(.podUID) else { return identity }
         return state.withLock { state in
             let (inserted, member) = state.identities.insert(identity)
             if inserted, state.identities.count > Self.countMax { state.identities = [] }

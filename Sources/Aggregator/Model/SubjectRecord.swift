@@ -58,6 +58,15 @@ final class SubjectRecord {
     /// Where it is in the history.
     var places: [Place] { firstPlace.isNone ? [] : [firstPlace] + morePlaces }
 
+    /// Since when it is in a slot of a chain where it still is; `nil` where it is not.
+    func firstSequence(chain: Int, slot: Slot) -> UInt64? {
+        let isPlace = { (place: Place) in
+            place.chain == chain && place.slot == slot && place.lastSequence == .max
+        }
+        if let place = morePlaces.last(where: isPlace) { return place.firstSequence }
+        return isPlace(firstPlace) ? firstPlace.firstSequence : nil
+    }
+
     func enter(chain: Int, slot: Slot, firstSequence: UInt64) {
         enter(Place(chain: chain, slot: slot, firstSequence: firstSequence))
     }

@@ -3,7 +3,7 @@
 /// Pod UIDs and container IDs, which are hexadecimal text, go as the bytes they stand for. A subject
 /// says only how it differs from the one added before it in the same payload.
 public enum DictionaryCodec {
-    private enum Tag {
+    fileprivate enum Tag {
         static let schema: UInt8 = 0
         static let add: UInt8 = 1
         static let remove: UInt8 = 2
@@ -12,20 +12,28 @@ public enum DictionaryCodec {
     }
 
     /// How an attribute's text is coded: the low two bits of its length.
-    private enum TextForm {
-        static let utf8 = 0
+    public enum TextForm {
+        public static let utf8 = 0
         /// Lower-case hexadecimal digits, two a byte.
-        static let hexadecimal = 1
+        public static let hexadecimal = 1
         /// 16 bytes: 8-4-4-4-12 lower-case hexadecimal digits with dashes.
-        static let uuid = 2
+        public static let uuid = 2
         /// The text that the subject before has for this attribute; the length is 0.
         static let same = 3
     }
 
-    /// The subject added last in a payload.
-    private struct Last {
+    /// What a change that adds a subject says in front of its attributes.
+    struct Head {
         let slot: Slot
         let schema: SchemaNumber
+        let kind: SubjectKind
+        let parent: Slot?
+        let startTimeMilliseconds: Int64
+    }
+
+    /// The subject added last in a payload.
+    private struct Last {
+        let head: Head
         let subject: Subject
     }
 
@@ -50,23 +58,12 @@ public enum DictionaryCodec {
             Varint.append(UInt64(number), to: &bytes)
             schema.encode(into: &bytes)
         case .add(let slot, let number, let subject):
-            if let last, slot == last.slot &+ 1, number == last.schema,
-                subject.kind == last.subject.kind, subject.parent == last.subject.parent
-            {
-                bytes.append(Tag.addNext)
-                Varint.append(
-                    signed: subject.startTimeMilliseconds &- last.subject.startTimeMilliseconds,
-                    to: &bytes)
-            } else {
-                bytes.append(Tag.add)
-                Varint.append(UInt64(slot), to: &bytes)
-                Varint.append(UInt64(number), to: &bytes)
-                bytes.append(subject.kind.rawValue)
-                Varint.append(subject.parent.map { UInt64($0) + 1 } ?? 0, to: &bytes)
-                Varint.append(signed: subject.startTimeMilliseconds, to: &bytes)
-            }
+            let head = Head(
+                slot: slot, schema: number, kind: subject.kind, parent: subject.parent,
+                startTimeMilliseconds: subject.startTimeMilliseconds)
+            head.encode(after: last?.head, into: &bytes)
             encode(subject.attributes, after: last?.subject, into: &bytes)
-            last = Last(slot: slot, schema: number, subject: subject)
+            last = Last(head: head, subject: subject)
         case .remove(let slot):
             bytes.append(Tag.remove)
             Varint.append(UInt64(slot), to: &bytes)
@@ -86,9 +83,9 @@ public enum DictionaryCodec {
         // Text that is repeated by reference counts as if it had been sent.
         var textBytes = 0
         while !reader.isAtEnd {
-            let change = try decodeChange(&reader, after: last, limits)
-            if case .add(let slot, let number, let subject) = change {
-                last = Last(slot: slot, schema: number, subject: subject)
+            let (change, head) = try decodeChange(&reader, after: last, limits)
+            if case .add(_, _, let subject) = change, let head {
+                last = Last(head: head, subject: subject)
                 textBytes += subject.attributes.values.reduce(0) { $0 + $1.utf8.count }
                 guard textBytes <= limits.dictionaryBytes else {
                     throw .limitExceeded(
@@ -101,50 +98,36 @@ public enum DictionaryCodec {
         return changes
     }
 
+    /// - Returns: the change, and what it begins with where it adds a subject.
     private static func decodeChange(
         _ reader: inout ByteReader, after last: Last?, _ limits: WireLimits
-    ) throws(WireError) -> SubjectChange {
+    ) throws(WireError) -> (SubjectChange, Head?) {
         let start = reader.offset
-        switch try reader.byte() {
+        let tag = try reader.byte()
+        if let head = try Head(tag: tag, &reader, after: last?.head, limits) {
+            var subject = Subject(kind: head.kind, parent: head.parent)
+            subject.startTimeMilliseconds = head.startTimeMilliseconds
+            subject.attributes = try decodeAttributes(&reader, after: last?.subject, limits)
+            return (.add(head.slot, head.schema, subject), head)
+        }
+        switch tag {
         case Tag.schema:
             let number = try schemaNumber(&reader, limits)
-            return .schema(number, try Schema(reading: &reader, limits: limits))
-        case Tag.add:
-            let slot = try self.slot(&reader, limits)
-            let number = try schemaNumber(&reader, limits)
-            guard let kind = SubjectKind(rawValue: try reader.byte()) else {
-                throw .malformed(what: "subject kind", offset: reader.offset - 1)
-            }
-            let parent = try reader.count("parent slot", limit: limits.subjects)
-            var subject = Subject(kind: kind, parent: parent == 0 ? nil : Slot(parent - 1))
-            subject.startTimeMilliseconds = try reader.signedVarint()
-            subject.attributes = try decodeAttributes(&reader, after: last?.subject, limits)
-            return .add(slot, number, subject)
-        case Tag.addNext:
-            guard let last else { throw .malformed(what: "dictionary change", offset: start) }
-            guard Int(last.slot) + 1 < limits.subjects else {
-                throw .limitExceeded(
-                    what: "slot", actual: Int(last.slot) + 1, limit: limits.subjects - 1)
-            }
-            var subject = Subject(kind: last.subject.kind, parent: last.subject.parent)
-            subject.startTimeMilliseconds =
-                last.subject.startTimeMilliseconds &+ (try reader.signedVarint())
-            subject.attributes = try decodeAttributes(&reader, after: last.subject, limits)
-            return .add(last.slot + 1, last.schema, subject)
+            return (.schema(number, try Schema(reading: &reader, limits: limits)), nil)
         case Tag.remove:
-            return .remove(try slot(&reader, limits))
+            return (.remove(try slot(&reader, limits)), nil)
         default:
             throw .malformed(what: "dictionary change", offset: start)
         }
     }
 
-    private static func slot(
+    fileprivate static func slot(
         _ reader: inout ByteReader, _ limits: WireLimits
     ) throws(WireError) -> Slot {
         Slot(try reader.count("slot", limit: limits.subjects - 1))
     }
 
-    private static func schemaNumber(
+    fileprivate static func schemaNumber(
         _ reader: inout ByteReader, _ limits: WireLimits
     ) throws(WireError) -> SchemaNumber {
         SchemaNumber(try reader.count("schema number", limit: limits.schemas - 1))
@@ -222,5 +205,55 @@ public enum DictionaryCodec {
                 what: "attribute bytes", actual: text.utf8.count, limit: limits.attributeBytes)
         }
         return text
+    }
+}
+
+extension DictionaryCodec.Head {
+    private typealias Tag = DictionaryCodec.Tag
+
+    func encode(after last: Self?, into bytes: inout [UInt8]) {
+        if let last, slot == last.slot &+ 1, schema == last.schema, kind == last.kind,
+            parent == last.parent
+        {
+            bytes.append(Tag.addNext)
+            Varint.append(
+                signed: startTimeMilliseconds &- last.startTimeMilliseconds, to: &bytes)
+        } else {
+            bytes.append(Tag.add)
+            Varint.append(UInt64(slot), to: &bytes)
+            Varint.append(UInt64(schema), to: &bytes)
+            bytes.append(kind.rawValue)
+            Varint.append(parent.map { UInt64($0) + 1 } ?? 0, to: &bytes)
+            Varint.append(signed: startTimeMilliseconds, to: &bytes)
+        }
+    }
+
+    /// - Returns: `nil` for a change that adds nothing.
+    init?(
+        tag: UInt8, _ reader: inout ByteReader, after last: Self?, _ limits: WireLimits
+    ) throws(WireError) {
+        let start = reader.offset - 1
+        switch tag {
+        case Tag.add:
+            slot = try DictionaryCodec.slot(&reader, limits)
+            schema = try DictionaryCodec.schemaNumber(&reader, limits)
+            guard let kind = SubjectKind(rawValue: try reader.byte()) else {
+                throw .malformed(what: "subject kind", offset: reader.offset - 1)
+            }
+            self.kind = kind
+            let parent = try reader.count("parent slot", limit: limits.subjects)
+            self.parent = parent == 0 ? nil : Slot(parent - 1)
+            startTimeMilliseconds = try reader.signedVarint()
+        case Tag.addNext:
+            guard let last else { throw .malformed(what: "dictionary change", offset: start) }
+            guard Int(last.slot) + 1 < limits.subjects else {
+                throw .limitExceeded(
+                    what: "slot", actual: Int(last.slot) + 1, limit: limits.subjects - 1)
+            }
+            (slot, schema) = (last.slot + 1, last.schema)
+            (kind, parent) = (last.kind, last.parent)
+            startTimeMilliseconds = last.startTimeMilliseconds &+ (try reader.signedVarint())
+        default: return nil
+        }
     }
 }

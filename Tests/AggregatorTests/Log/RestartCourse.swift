@@ -231,6 +231,24 @@ final class RestartCourse {
         report.add(found)
     }
 
+    /// Reads it while a node is forgotten that was there already, as one that is silent for the whole
+    /// window is.
+    ///
+    /// - Parameter count: segments that are read before that.
+    func readPast(forgetting index: Int, afterSegments count: Int) throws {
+        let past = try #require(past)
+        self.past = nil
+        let node = try #require(cluster.node(named: peers[index].random.name))
+        try #require(past.segments.count > count)
+        var asked = 0
+        report.add(
+            past.restore { [cluster, what] in
+                if asked == count { #expect(cluster.forget(node), "\(what)") }
+                asked += 1
+                return false
+            })
+    }
+
     /// Agents find the aggregator again.
     func reconnect() throws {
         for index in peers.indices { try connect(index) }

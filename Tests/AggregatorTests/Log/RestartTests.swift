@@ -68,6 +68,27 @@ import Wire
         try course.expectEverything()
     }
 
+    /// A node that is forgotten while the rest is read is found again with what the rest has of it.
+    @Test(arguments: [0, 1, 2])
+    func aNodeForgottenMeanwhileIsListedAgain(afterSegments count: Int) throws {
+        let course = try RestartCourse(
+            seed: 7, log: Self.log, agentsRestart: false, what: "after \(count) segments")
+        try course.run(steps: 40)
+        try course.restart(.synced, readsAll: false)
+        let newest = try course.keptSteps(0)
+        try course.readPast(forgetting: 0, afterSegments: count)
+        let steps = try course.keptSteps(0)
+        #expect(steps.count > 10)
+        #expect(Set(steps).count == steps.count)
+        // Of what was read before it was forgotten nothing is missing; before that it is another.
+        let oldest = try #require(newest.first)
+        #expect(steps.contains { $0 < oldest })
+        if count > 0 { #expect(Set(steps).isSuperset(of: newest)) }
+        #expect(try course.keptSteps(1).count > steps.count / 2)
+        let hasMore = course.cluster.hasPastToRead.load(ordering: .acquiring)
+        #expect(!hasMore)
+    }
+
     /// The call of each number fails for good, then the power goes.
     @Test(arguments: RestartCourse.Cut.allCases)
     func thePowerMayGoAtEveryCall(cut: RestartCourse.Cut) throws {

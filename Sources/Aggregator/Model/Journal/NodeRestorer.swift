@@ -27,6 +27,8 @@ final class NodeRestorer {
     private var isDecoding = false
     /// The node that this one becomes the past of; `nil` where it is the whole.
     private let successor: NodeModel?
+    /// Who has what was read, once `finish` was called.
+    var restored: NodeModel { successor ?? node }
     /// The first record was a state: nothing from before is needed. `nil` before it.
     private var hasStateFirst: Bool?
     var beganWithState: Bool { hasStateFirst ?? false }
@@ -78,7 +80,7 @@ final class NodeRestorer {
     }
 
     /// A pod has, or had, a subject on the node.
-    private func meet(_ uid: String) { (successor ?? node).meet(uid) }
+    private func meet(_ uid: String) { restored.meet(uid) }
 
     private func take(_ records: [UInt8]) {
         records.withUnsafeBytes { bytes in
@@ -152,7 +154,8 @@ final class NodeRestorer {
             let isOld = chain.history.lastStep < horizon
             guard isDecoding || isOld else { return }
             let snapshot = try ChainSnapshot(
-                decoding: payload, limits: node.configuration.limits)
+                decoding: payload, limits: node.configuration.limits, interner: state.interner,
+                isKnown: true)
             if isOld { chain.history.rebase(snapshot.decoderState, before: head.nextSequence) }
             if isDecoding {
                 chain.restore(snapshot.decoder)
@@ -161,7 +164,9 @@ final class NodeRestorer {
             return
         }
         // Ends one of that number that lacks frames.
-        let snapshot = try ChainSnapshot(decoding: payload, limits: node.configuration.limits)
+        let snapshot = try ChainSnapshot(
+            decoding: payload, limits: node.configuration.limits, interner: state.interner,
+            isKnown: false)
         state.beginChain(snapshot.id, node.configuration, node.layoutClock)
         unnamed?.remove(head.id)
         guard let chain = state.openChains.last else { return }
@@ -169,14 +174,15 @@ final class NodeRestorer {
         chain.restore(snapshot.decoder)
         chain.nextSequence = snapshot.nextSequence
         var records: [SubjectRecord] = []
-        for entry in snapshot.entries {
+        var pods: Set<String> = []
+        for (entry, place) in zip(snapshot.entries, snapshot.places) {
             let parent = entry.parent.map { records[$0] }
             let record = state.record(of: entry.subject, entry.schema, parent, in: chain)
             records.append(record)
-            guard let slot = entry.slot else { continue }
+            guard let place else { continue }
             chain.place(
-                record, in: slot, schema: entry.schema, firstSequence: entry.firstSequence)
-            if let pod = entry.subject.attributes[.podUID] { meet(pod) }
+                record, in: place.slot, schema: entry.schema, firstSequence: place.firstSequence)
+            if let pod = entry.subject[.podUID], pods.insert(pod).inserted { meet(pod) }
         }
         chain.restoreReadings(snapshot)
     }
