@@ -65,12 +65,12 @@ class Aggregator:
         return self.process.poll() is None
 
     def memory_mib(self):
-        """Resident memory, and the most there was."""
+        """Resident memory, and the most there was; nothing of a process that has ended."""
         fields = {}
         for line in open(f"/proc/{self.pid}/status"):
             name, _, value = line.partition(":")
             fields[name] = value.split()
-        return float(fields["VmRSS"][0]) / 1024, float(fields["VmHWM"][0]) / 1024
+        return tuple(float(fields.get(name, ["0"])[0]) / 1024 for name in ["VmRSS", "VmHWM"])
 
     def cpu_seconds(self):
         fields = open(f"/proc/{self.pid}/stat").read().rsplit(")", 1)[1].split()

@@ -37,12 +37,24 @@ final class AggregatorService {
         } catch {
             throw UsageError(problems: ["\(error)"])
         }
+        let fileCount = FileLimit.raise()
+        var ingest = configuration.ingest.ingest
+        if fileCount < ingest.connections {
+            Diagnostics.info(
+                "\(fileCount) files may be open (ulimit -n), fewer than --max-connections="
+                    + "\(ingest.connections)")
+            // Some are left for the API and for files.
+            ingest.connections = max(64, fileCount - 256)
+        }
+        ingest.waiting = min(ingest.waiting, max(16, ingest.connections / 2))
         // Before names change, agents speak and sinks look for closed cycles.
         log = try folder.map { (folder) throws(UsageError) in
-            try DurableLog(
-                folder: "\(folder.path)/log", configuration: configuration.log.log,
-                cluster: cluster, directory: names,
-                threadCount: max(2, configuration.ingest.threads))
+            try AgentLobby(port, countMax: ingest.waiting).whileOpen { () throws(UsageError) in
+                try DurableLog(
+                    folder: "\(folder.path)/log", configuration: configuration.log.log,
+                    cluster: cluster, directory: names,
+                    threadCount: max(2, configuration.ingest.threads))
+            }
         }
         do {
             metadata = try MetadataService(
@@ -83,22 +95,12 @@ final class AggregatorService {
         sinks?.show(in: &answers)
         if let memory { answers.ownMetrics.append { memory.write(to: &$0, cluster.gate) } }
         do throws(TransportError) {
-            var ingest = configuration.ingest.ingest
             if let policy = configuration.identity.policy, let access = configuration.source.access
             {
                 ingest.authentication.reviewer = try TokenReviewer(
                     policy, access: access, directory: names)
             }
             reviewer = ingest.authentication.reviewer
-            let fileCount = FileLimit.raise()
-            if fileCount < ingest.connections {
-                Diagnostics.info(
-                    "\(fileCount) files may be open (ulimit -n), fewer than --max-connections="
-                        + "\(ingest.connections)")
-                // Some are left for the API and for files.
-                ingest.connections = max(64, fileCount - 256)
-            }
-            ingest.waiting = min(ingest.waiting, max(16, ingest.connections / 2))
             var loops: [EventLoop] = []
             for _ in 0..<configuration.ingest.threads { loops.append(try EventLoop()) }
             let agents = AgentListener(

@@ -62,12 +62,17 @@ struct LogRestorer {
 
     /// The segment to begin with: every node that is not silent has its state there.
     private func presentStart(_ segments: [UInt64], _ reader: LogReader) -> UInt64? {
+        guard let front = lastFront(segments, reader) else { return nil }
+        let length = max(
+            Self.presentMilliseconds, Self.presentSteps &* cluster.configuration.resolution)
+        return reader.segment(before: front.time &- length, in: segments)
+    }
+
+    /// Of the last segment that says when it began.
+    private func lastFront(_ segments: [UInt64], _ reader: LogReader) -> LogReader.Front? {
         for segment in segments.reversed() {
             do throws(LogFileError) {
-                guard let front = try reader.front(segment) else { continue }
-                let length = max(
-                    Self.presentMilliseconds, Self.presentSteps &* cluster.configuration.resolution)
-                return reader.segment(before: front.time &- length, in: segments)
+                if let front = try reader.front(segment) { return front }
             } catch {
                 // Said when it is read in earnest.
                 continue
@@ -115,12 +120,16 @@ struct LogRestorer {
     private func readAll(_ segments: [UInt64]) -> (Report, LogPast?) {
         var batches = LogBatches(files: files)
         batches.noteMissing(in: segments)
-        let horizon = newestTime(segments) &- cluster.configuration.window
-        let first = batches.reader.segment(before: horizon, in: segments)
+        // How far it reaches is not known yet; when its last segment began is.
+        let began = lastFront(segments, batches.reader)?.time ?? 0
+        let first = batches.reader.segment(
+            before: began &- cluster.configuration.window, in: segments)
         let collector = LogCollector { name in
-            cluster.restoredNode(named: name).map { NodeRestorer($0, horizon: horizon) }
+            cluster.restoredNode(named: name).map { NodeRestorer($0, horizon: .min) }
         }
         read(segments.filter { $0 >= first }, &batches, collector)
+        let horizon = collector.newestTime &- cluster.configuration.window
+        for restorer in collector.restorers.values { restorer.horizon = horizon }
         return (finish(collector, batches, segments), nil)
     }
 
@@ -155,22 +164,6 @@ struct LogRestorer {
         report.unfinishedBytes = batches.unfinishedBytes
         report.nextBatch = batches.lastNumber + 1
         return report
-    }
-
-    /// When the last batch was closed.
-    private func newestTime(_ segments: [UInt64]) -> Int64 {
-        var newest: Int64 = 0
-        for segment in segments.reversed() where newest == 0 {
-            var batches = LogBatches(files: files)
-            do throws(LogFileError) {
-                try batches.read(segment) { newest = max(newest, $0.time) }
-                batches.finish { newest = max(newest, $0.time) }
-            } catch {
-                // Said when it is read in earnest.
-                continue
-            }
-        }
-        return newest
     }
 }
 

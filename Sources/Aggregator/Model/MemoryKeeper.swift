@@ -109,7 +109,7 @@ final class MemoryKeeper: @unchecked Sendable {
         looks.append(Look(time: now, used: status.used, admitted: cluster.gate.admittedCount))
         if share >= Threshold.shorten, now >= nextRelief {
             nextRelief = now + Self.reliefNanoseconds
-            let freed = relieve(nodes(), isUrgent: share >= Threshold.narrow)
+            let freed = relieve(nodes())
             if freed > 0 {
                 release()
                 share = look() ?? share
@@ -196,8 +196,11 @@ final class MemoryKeeper: @unchecked Sendable {
 
     // MARK: Less history
 
+    /// As of the last look.
+    private var isUrgent: Bool { status.used >= limit.byteCount / 1_000 * Threshold.narrow }
+
     /// - Returns: bytes that were given back.
-    private func relieve(_ nodes: Nodes, isUrgent: Bool) -> Int {
+    private func relieve(_ nodes: Nodes) -> Int {
         let needed = status.used - limit.byteCount / 1_000 * Threshold.target
         var relief = Relief(needed: needed)
         if !isUrgent {
@@ -242,7 +245,8 @@ final class MemoryKeeper: @unchecked Sendable {
             for node in nodes where node.historyWindow > status[keyPath: window] {
                 let freed = node.shortenHistory(to: status[keyPath: window])
                 note(freed, &relief)
-                if relief.isDone || cluster.gate.level != .open { return }
+                // The next turn drops them whole.
+                if relief.isDone || isUrgent { return }
             }
             guard status[keyPath: window] > leastWindow else { return }
             status[keyPath: window] = max(leastWindow, status[keyPath: window] / 4 * 3)

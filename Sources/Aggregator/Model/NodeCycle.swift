@@ -130,12 +130,12 @@ struct NodeCycle {
         _ sums: UnsafeMutableBufferPointer<PodSums>
     ) {
         let readTime = header.stepMilliseconds &+ header.readDelayMilliseconds
-        let decoder = chain.decoder
         let readings = chain.readings.base
-        chain.plans.withUnsafeBufferPointer { plans in
-            chain.rows.withUnsafeBufferPointer { rows in
-                for live in rows {
-                    guard let row = decoder.row(of: live.slot) else { continue }
+        let (plans, lives) = (chain.plans, chain.rows)
+        chain.decoder.withRows { frame in
+            plans.withUnsafeBufferPointer { plans in
+                for live in lives {
+                    guard let row = frame.row(of: live.slot) else { continue }
                     let part = readings + Int(live.offset)
                     plans[Int(live.plan)].advance(
                         part, row: row, readTime: readTime, start: live.start,

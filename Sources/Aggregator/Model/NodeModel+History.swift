@@ -112,8 +112,13 @@ extension NodeModel.State {
         let time = (now &+ trimPhase % interval) / interval
         guard time > lastTrim else { return [] }
         lastTrim = time
+        endIdleChains(after: Self.framesUntilIdle)
         return forget(beyond: window, of: now)
     }
+
+    /// Frames of others after which a chain is idle: more than an agent sends of the present before it
+    /// goes on with the past.
+    private static let framesUntilIdle: UInt64 = 30
 
     /// Forgets what is further from `now` than the window: what is older, and what a clock that was
     /// wrong has put into a future that nobody asks for.

@@ -226,7 +226,16 @@ final class NodeModel: @unchecked Sendable {
                     flags: flags, chain: chain.id, sequence: header.sequence, step: step,
                     changeCount: state.pending.count, frame: payload),
                 state.pending)
-            if !isKept { keep(header, payload, in: chain, now: now, isPlausible: flags.isEmpty) }
+            if isKept {
+                chain.framesBefore = state.counters.frames
+            } else {
+                keep(header, payload, in: chain, now: now, isPlausible: flags.isEmpty)
+                if gate.level != .open {
+                    // Where the agent has begun anew the chain before has nothing of the present any more.
+                    let begins = header.sequence == chain.id && state.live === chain
+                    state.endIdleChains(after: begins ? 0 : Self.framesUntilIdleInNeed)
+                }
+            }
             chain.followUsage()
             state.pending.removeAll(keepingCapacity: true)
             chain.nextSequence = header.sequence &+ 1
@@ -234,6 +243,9 @@ final class NodeModel: @unchecked Sendable {
             return header
         }
     }
+
+    /// Frames of others after which a chain is idle while memory is short.
+    private static let framesUntilIdleInNeed: UInt64 = 3
 
     /// Puts a decoded frame, and the changes before it, into the history.
     private func keep(

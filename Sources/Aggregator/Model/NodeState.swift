@@ -12,6 +12,7 @@ extension NodeModel.State {
         }
         chain.history.append(type: .frame, step: step, payload: frame)
         counters.frames &+= 1
+        chain.framesBefore = counters.frames
         counters.samples &+= UInt64(chain.decoder.layout.valueCount)
         subjectCount = chain.decoder.layout.subjectCount
         counters.bytes &+= UInt64(frame.count)
@@ -63,10 +64,11 @@ extension NodeModel.State {
             limits: configuration.limits, plans: interner.plans)
         nextChainNumber += 1
         chains.append(history)
-        openChains.append(
-            OpenChain(
-                id: id, history: history, limits: configuration.limits, plans: interner.plans,
-                layoutClock: layoutClock))
+        let chain = OpenChain(
+            id: id, history: history, limits: configuration.limits, plans: interner.plans,
+            layoutClock: layoutClock)
+        chain.framesBefore = counters.frames
+        openChains.append(chain)
     }
 
     func selectedChain() throws(WireError) -> OpenChain {
@@ -74,6 +76,18 @@ extension NodeModel.State {
             throw .malformed(what: "record outside a chain", offset: 0)
         }
         return chain
+    }
+
+    /// Ends chains that had no frame while others of the node had so many: what an outage left was
+    /// brought, or the agent has begun anew. An open chain takes as much as all else of a node but history.
+    /// An agent that goes on with one all the same is told that it has to begin it again.
+    mutating func endIdleChains(after frames: UInt64) {
+        guard openChains.count > 1 else { return }
+        // Of the past come more frames in a moment than of the present.
+        let (now, selected, live) = (counters.frames, selected, live)
+        endChains {
+            $0 !== live && $0.id != selected && now &- min(now, $0.framesBefore) >= frames
+        }
     }
 
     /// No frame will be added to these chains; their history stays.

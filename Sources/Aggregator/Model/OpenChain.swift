@@ -8,6 +8,8 @@ final class OpenChain {
     let history: HistoryChain
     /// The frame that can be decoded next.
     var nextSequence: UInt64
+    /// Frames that the node had brought, in whatever chain, when this one had its last.
+    var framesBefore: UInt64 = 0
     let readings = RateTable()
     private(set) var plans: [Rates.Plan] = []
     /// By plan.

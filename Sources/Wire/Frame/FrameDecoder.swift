@@ -136,6 +136,19 @@ public final class FrameDecoder {
         return header
     }
 
+    /// The last frame's values, to be asked for those of many subjects: what is the same for all of them
+    /// is looked up once.
+    ///
+    /// - Parameter body: not called when the decoder is stale or selective. Apply and decode nothing
+    ///   in it.
+    public func withRows(_ body: (FrameRows) -> Void) {
+        guard !isStale, !isSelective else { return }
+        let (values, hasFrame) = (state.values.base, hasFrame.base)
+        state.layout.withPackedRows { rows in
+            body(FrameRows(rows: rows, hasFrame: hasFrame, values: values))
+        }
+    }
+
     /// The last frame's values of a subject, in the order of its schema. Valid until the next
     /// `apply` or `decode`. `nil` for a free slot, one that was not wanted, one added since the last
     /// frame, and for all when the decoder is stale.

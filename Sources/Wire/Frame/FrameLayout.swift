@@ -20,7 +20,7 @@ public struct FrameLayout: Sendable {
     }
 
     /// A `Row`, or none: a schema has at least one field.
-    private struct PackedRow {
+    struct PackedRow {
         private var offset: UInt32 = 0
         private var firstWord: UInt32 = 0
         private var count: UInt16 = 0
@@ -100,6 +100,11 @@ public struct FrameLayout: Sendable {
             return nil
         }
         return rows[Int(slot)].row
+    }
+
+    /// By slot, without counting references.
+    func withPackedRows(_ body: (UnsafeBufferPointer<PackedRow>) -> Void) {
+        rows.withUnsafeBufferPointer(body)
     }
 
     public func schema(_ number: SchemaNumber) -> Schema? {

@@ -26,6 +26,8 @@ public final class TCPListener: ReadinessHandler {
     private var loop: EventLoop?
     private var pause: TimerID?
     private var accepted: ((AcceptedSocket) -> Void)?
+    /// Accepted before `start`.
+    private var held: [AcceptedSocket] = []
 
     /// Binds and listens.
     ///
@@ -57,7 +59,34 @@ public final class TCPListener: ReadinessHandler {
         address = actual
     }
 
-    deinit { Glibc.close(descriptor) }
+    deinit {
+        for socket in held { socket.close() }
+        Glibc.close(descriptor)
+    }
+
+    /// Accepts what comes within a time, and keeps it for `start`: the kernel lets only so many connections
+    /// wait (somaxconn), and refuses others by silence. Before `start`, by one thread at a time.
+    ///
+    /// - Parameters:
+    ///   - milliseconds: to wait for the first, or at all where no more can be taken.
+    ///   - countMax: no more are kept in all.
+    public func hold(forMilliseconds milliseconds: Int32, countMax: Int) {
+        var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        guard held.count < countMax, poll(&waiting, 1, milliseconds) > 0 else {
+            if held.count >= countMax { poll(nil, 0, milliseconds) }
+            return
+        }
+        while held.count < countMax {
+            switch acceptNext() {
+            case .connection(let socket): held.append(socket)
+            case .nothing: return
+            case .exhausted:
+                poll(nil, 0, milliseconds)
+                return
+            case .fault: continue
+            }
+        }
+    }
 
     /// Accepts on the loop's thread until `stop`.
     public func start(
@@ -68,6 +97,8 @@ public final class TCPListener: ReadinessHandler {
         self.loop = loop
         self.accepted = accepted
         pause = loop.makeTimer { [weak self] in self?.resume() }
+        for socket in held { accepted(socket) }
+        held = []
     }
 
     /// Accepts no more. Connections that wait are reset when the listener is released.
@@ -82,24 +113,42 @@ public final class TCPListener: ReadinessHandler {
     public func ready(_ readiness: Readiness) {
         for _ in 0..<Self.acceptsPerTurn {
             guard let accepted else { return }
-            var storage = sockaddr_storage()
-            var byteCount = UInt32(MemoryLayout<sockaddr_storage>.size)
-            let connection = hw_accept4(descriptor, &storage, &byteCount)
-            guard connection >= 0 else {
-                switch errno {
-                case EAGAIN: return
-                case EMFILE, ENFILE, ENOBUFS, ENOMEM: return rest()
-                // The rest are faults of the connection that was to be accepted: the next, please.
-                default: continue
-                }
+            switch acceptNext() {
+            case .connection(let socket): accepted(socket)
+            case .nothing: return
+            case .exhausted: return rest()
+            case .fault: continue
             }
-            guard let peer = SocketAddress(&storage, byteCount: Int(byteCount)) else {
-                Glibc.close(connection)
-                continue
-            }
-            SocketOption.set(connection, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
-            accepted(AcceptedSocket(descriptor: connection, peer: peer))
         }
+    }
+
+    private enum Accepted {
+        case connection(AcceptedSocket)
+        /// None waits.
+        case nothing
+        /// There is no descriptor or memory left.
+        case exhausted
+        /// Of the connection that was to be accepted: the next, please.
+        case fault
+    }
+
+    private func acceptNext() -> Accepted {
+        var storage = sockaddr_storage()
+        var byteCount = UInt32(MemoryLayout<sockaddr_storage>.size)
+        let connection = hw_accept4(descriptor, &storage, &byteCount)
+        guard connection >= 0 else {
+            switch errno {
+            case EAGAIN: return .nothing
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted
+            default: return .fault
+            }
+        }
+        guard let peer = SocketAddress(&storage, byteCount: Int(byteCount)) else {
+            Glibc.close(connection)
+            return .fault
+        }
+        SocketOption.set(connection, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        return .connection(AcceptedSocket(descriptor: connection, peer: peer))
     }
 
     /// The waiting connection would wake us at once, for ever.

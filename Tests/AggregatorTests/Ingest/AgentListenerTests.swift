@@ -14,11 +14,11 @@ import Wire
         let listener: AgentListener
         private let cluster = Cluster(configuration: ModelConfiguration()) { _ in nil }
 
-        init(_ configuration: IngestConfiguration) throws {
+        init(_ configuration: IngestConfiguration, open: TCPListener? = nil) throws {
             loop = try EventLoop(clock: .manual(hands))
             listener = AgentListener(
-                try TCPListener(.loopback(port: 0), remedy: "--ingest-port"), loops: [loop],
-                cluster: cluster, configuration: configuration, counters: counters)
+                try open ?? TCPListener(.loopback(port: 0), remedy: "--ingest-port"),
+                loops: [loop], cluster: cluster, configuration: configuration, counters: counters)
             try listener.start()
         }
 
@@ -37,15 +37,19 @@ import Wire
             for _ in 0..<times { loop.turn(waitMillisecondsMax: 1) }
         }
 
-        /// That the process is healthy: another agent is welcomed, and its frame is acknowledged.
-        func expectAnAgentIsServed() throws {
-            let agent = try Peer(listener.address)
-            try agent.send(Peer.hello("good") + Peer.keyFrame(1))
+        func expectIsServed(_ agent: Peer) throws {
             try until {
                 agent.receive()
                 return agent.records.contains { $0.type == .ack }
             }
             #expect(agent.records.first?.type == .welcome)
+        }
+
+        /// That the process is healthy: another agent is welcomed, and its frame is acknowledged.
+        func expectAnAgentIsServed() throws {
+            let agent = try Peer(listener.address)
+            try agent.send(Peer.hello("good") + Peer.keyFrame(1))
+            try expectIsServed(agent)
         }
     }
 
@@ -164,6 +168,22 @@ import Wire
 
     /// An agent that sends and never reads: what is kept of its acknowledgements has an end, and then the
     /// connection has.
+    /// More than the kernel lets wait come while the log is read; it would leave some without an answer.
+    @Test func agentsThatComeBeforeTheLogWasReadAreServed() throws {
+        let open = try TCPListener(.loopback(port: 0), remedy: "--ingest-port", backlog: 1)
+        var agents: [Peer] = []
+        try AgentLobby(open, countMax: 100).whileOpen {
+            for number in 0..<40 {
+                let agent = try Peer(open.address)
+                try agent.send(Peer.hello("n\(number)") + Peer.keyFrame(1))
+                agents.append(agent)
+            }
+        }
+        let port = try Port(IngestConfiguration(), open: open)
+        for agent in agents { try port.expectIsServed(agent) }
+        try port.expectAnAgentIsServed()
+    }
+
     @Test func anAgentThatReadsNoAcknowledgementsIsCutOff() throws {
         var configuration = IngestConfiguration()
         configuration.outputBytes = 4_096

@@ -130,6 +130,28 @@ import Wire
         #expect(try scene.pointCount(1) >= 60 && scene.pointCount(1) < 120)
     }
 
+    /// Another chain takes as much as a node without history.
+    @Test(arguments: [false, true])
+    func aChainThatAnAgentHasLeftIsEnded(isShort: Bool) throws {
+        var scene = try Scene(nodes: 1, steps: 100)
+        scene.step += 1_000
+        try scene.models[0].receive(scene.agents[0].frame(step: scene.step, key: true))
+        var chainCount: Int { scene.models[0].read { $0.openChains.count } }
+        #expect(chainCount == 2)
+        scene.use(isShort ? 930 : 0)
+        scene.turn()
+        #expect((scene.cluster.gate.level == .open) == !isShort)
+        for _ in 0..<2 { try scene.pass() }
+        #expect(chainCount == 2)
+        for _ in 0..<(isShort ? 2 : 100) { try scene.pass() }
+        #expect(chainCount == 1)
+        let points = try scene.pointCount(1)
+        #expect(isShort ? points > 0 : points == 203)
+        scene.step += 1_000
+        try scene.models[0].receive(scene.agents[0].frame(step: scene.step, key: true))
+        #expect(chainCount == (isShort ? 1 : 2))
+    }
+
     @Test func historyGrowsAgainWhenThereIsRoom() throws {
         var scene = try Scene(nodes: 2, steps: 300)
         scene.use(890)

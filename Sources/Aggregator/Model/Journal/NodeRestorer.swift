@@ -14,7 +14,7 @@ final class NodeRestorer {
 
     let node: NodeModel
     /// What is older need not be in memory, milliseconds since the epoch.
-    private let horizon: Int64
+    var horizon: Int64
     /// Records since the newest state.
     private var tail: [UInt8] = []
     /// Records before it that were not taken yet.
