@@ -275,6 +275,8 @@ struct IngestSession {
 
     /// In the order of their positions.
     private var waiting: [Waiting] = []
+    /// As many, about, as one step has.
+    private static let waitingUsually = 8
 
     /// Something is to be said when the log has more.
     var isWaiting: Bool { !waiting.isEmpty }
@@ -304,7 +306,12 @@ struct IngestSession {
         }
         Self.put(ack, into: &output)
         let count = ready.count
-        waiting.removeFirst(count)
+        if count == waiting.count {
+            // The room that an outage's frames took is not kept.
+            waiting.removeAll(keepingCapacity: waiting.capacity <= Self.waitingUsually)
+        } else {
+            waiting.removeFirst(count)
+        }
     }
 
     private static func put(_ ack: SequenceRange?, into output: inout [UInt8]) {

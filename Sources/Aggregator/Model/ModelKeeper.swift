@@ -10,6 +10,8 @@ final class ModelKeeper: @unchecked Sendable {
     private let memory: MemoryKeeper?
     /// Called each second.
     private let watch: @Sendable () -> Void
+    /// Gives what is free back to the kernel.
+    private let release: @Sendable () -> Void
     private let monitor = Monitor()
     private let diagnostics = LimitedDiagnostics(perMinute: 6)
     // Guarded by the monitor.
@@ -20,6 +22,7 @@ final class ModelKeeper: @unchecked Sendable {
     private var visits: [ObjectIdentifier: Visit] = [:]
     private var nextVisits: UInt64 = 0
     private var nextTrim: UInt64 = 0
+    private var nextRelease: UInt64 = 0
 
     /// When something last happened at a node, monotonic nanoseconds.
     private struct Visit {
@@ -35,13 +38,16 @@ final class ModelKeeper: @unchecked Sendable {
     /// Memory is looked at so often: as fast as nodes can come.
     private static let turnNanoseconds: UInt64 = 100_000_000
     private static let visitNanoseconds: UInt64 = 1_000_000_000
+    private static let releaseNanoseconds: UInt64 = 30_000_000_000
 
     init(
         _ cluster: Cluster, memory: MemoryKeeper?, clock: Clock = .system,
         expectedNodes: (@Sendable () -> Set<String>)? = nil,
-        watch: @escaping @Sendable () -> Void = {}
+        watch: @escaping @Sendable () -> Void = {},
+        release: @escaping @Sendable () -> Void = { ProcessMemory.release() }
     ) {
         self.watch = watch
+        self.release = release
         self.cluster = cluster
         self.memory = memory
         self.clock = clock
@@ -89,6 +95,11 @@ final class ModelKeeper: @unchecked Sendable {
         if now >= nextTrim {
             nextTrim = now + UInt64(max(1, cluster.configuration.trimInterval / 4)) * 1_000_000
             trim(now)
+        }
+        if now >= nextRelease {
+            // What an outage's frames took between being read and being kept: a tenth of the process.
+            if nextRelease > 0 { release() }
+            nextRelease = now + Self.releaseNanoseconds
         }
         memory?.turn(now) { nodesLeastAskedFirst(now) }
     }

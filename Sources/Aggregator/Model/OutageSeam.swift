@@ -4,7 +4,8 @@ import Wire
 /// whole gap; when the frames of the gap come, the present having gone first, they are worked out anew
 /// and the roll-ups get the difference.
 ///
-/// About 12 kB for 60 containers, and only while frames may come that fill the gap.
+/// About 16 kB for 60 containers, and only while frames may come that fill the gap. After an outage each
+/// node has one, so it holds nothing that can be worked out again.
 struct OutageSeam {
     let cycle: Int64
 
@@ -14,15 +15,14 @@ struct OutageSeam {
     static let countMax = 8
 
     private let namespaces: [RollUpSeries]
+    /// In the order of their records' addresses.
     private var subjects: [Seamed] = []
-    /// By subject.
-    private var indices: [ObjectIdentifier: Int] = [:]
-    private var pods: [PodRates]
+    /// By pod, the index into `namespaces`.
+    private let pods: [Int32]
     /// Parts of a `RateTable`.
     private var readings: [Int64] = []
 
     private struct Seamed {
-        /// Keeps the identity in `indices` from being used again.
         let record: SubjectRecord
         let pod: Int32
         let isPod: Bool
@@ -34,7 +34,6 @@ struct OutageSeam {
 
     /// Rates alone, by the index in `RollUps.metrics`.
     private struct PodRates {
-        let namespace: Int32
         var own = RollUpRow()
         var parts = RollUpRow()
 
@@ -53,20 +52,37 @@ struct OutageSeam {
     ) {
         self.cycle = cycle
         self.namespaces = namespaces
-        pods = numbers.map { PodRates(namespace: $0) }
-        for live in chain.rows where live.pod >= 0 {
+        pods = numbers
+        let lives = chain.rows.filter { $0.pod >= 0 }
+        subjects.reserveCapacity(lives.count)
+        readings.reserveCapacity(
+            lives.reduce(0) { $0 + 1 + 2 * chain.plans[Int($1.plan)].counters.count })
+        for live in lives {
             guard let record = chain.record(in: live.slot) else { continue }
             let counters = chain.plans[Int(live.plan)].counters.count
             let part = chain.readings.base + Int(live.offset)
             let window = part[1 + 2 * counters]
-            indices[ObjectIdentifier(record)] = subjects.count
             subjects.append(
                 Seamed(
                     record: record, pod: live.pod, isPod: live.isPod,
                     offset: Int32(readings.count), from: window > 0 ? part[0] &- window : .min))
             readings += UnsafeBufferPointer(start: part, count: 1 + 2 * counters)
         }
-        sum()
+        subjects.sort { ObjectIdentifier($0.record) < ObjectIdentifier($1.record) }
+    }
+
+    private func index(of record: SubjectRecord) -> Int? {
+        let identity = ObjectIdentifier(record)
+        var (low, high) = (0, subjects.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if ObjectIdentifier(subjects[middle].record) < identity {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        return low < subjects.count && subjects[low].record === record ? low : nil
     }
 
     /// Takes the readings of a frame in the gap, if they are nearer than what the rates are from.
@@ -74,26 +90,25 @@ struct OutageSeam {
     /// - Parameter chain: as of that frame.
     mutating func mend(with chain: OpenChain, _ rollUps: RollUps) {
         var isChanged = false
+        let former = sums
         for live in chain.rows where live.pod >= 0 {
-            guard let record = chain.record(in: live.slot),
-                let index = indices[ObjectIdentifier(record)]
-            else { continue }
+            guard let record = chain.record(in: live.slot), let index = index(of: record) else {
+                continue
+            }
             let before = UnsafePointer(chain.readings.base + Int(live.offset))
             if take(before, for: index) { isChanged = true }
         }
         guard isChanged else { return }
-        let former = pods
-        sum()
         var differences = [RollUpRow](repeating: RollUpRow(), count: namespaces.count)
-        for (pod, old) in zip(pods, former) {
-            let (new, old) = (pod.figures, old.figures)
+        for (namespace, (new, old)) in zip(pods, zip(sums, former)) {
+            let (new, old) = (new.figures, old.figures)
             for index in 0..<RollUpRow.width {
                 let difference = (new.value(at: index) ?? 0) - (old.value(at: index) ?? 0)
                 guard
                     difference != 0
                         || (new.value(at: index) == nil) != (old.value(at: index) == nil)
                 else { continue }
-                differences[Int(pod.namespace)].add(difference, at: index)
+                differences[Int(namespace)].add(difference, at: index)
             }
         }
         rollUps.amend(cycle: cycle, namespaces, differences)
@@ -118,9 +133,9 @@ struct OutageSeam {
         return true
     }
 
-    /// Adds the subjects' rates up to those of the pods.
-    private mutating func sum() {
-        for index in pods.indices { pods[index] = PodRates(namespace: pods[index].namespace) }
+    /// The subjects' rates added up to those of the pods.
+    private var sums: [PodRates] {
+        var sums = [PodRates](repeating: PodRates(), count: pods.count)
         for subject in subjects {
             let counters = subject.record.schema.plan.counters
             let rates = Int(subject.offset) + 1 + counters.count
@@ -128,11 +143,12 @@ struct OutageSeam {
                 let rate = Double(bitPattern: UInt64(bitPattern: readings[rates + number]))
                 guard !rate.isNaN else { continue }
                 if subject.isPod {
-                    pods[Int(subject.pod)].own.add(rate, at: counter.sum)
+                    sums[Int(subject.pod)].own.add(rate, at: counter.sum)
                 } else {
-                    pods[Int(subject.pod)].parts.add(rate, at: counter.sum)
+                    sums[Int(subject.pod)].parts.add(rate, at: counter.sum)
                 }
             }
         }
+        return sums
     }
 }
