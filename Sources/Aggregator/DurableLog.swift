@@ -1,4 +1,3 @@
-import CLinux
 import Synchronization
 import Wire
 
@@ -89,8 +88,6 @@ final class DurableLog: Sendable {
             return body()
         }
         let started = try SystemThread.start(name: "log-past", stackByteCount: 8 << 20) { [self] in
-            // Agents are waited for, this is not.
-            hw_lower_thread_priority()
             let start = clock.monotonicNanoseconds
             let report = past.restore { [self] in isStopping.load(ordering: .acquiring) }
             guard !isStopping.load(ordering: .acquiring) else { return }
