@@ -221,9 +221,13 @@ struct LogArchive: Sendable {
                 case .cycle, .cyclePart: if sums { takeSums(record) }
                 case .node, .batchBegin, .batchEnd, .continuation, .departure: break
                 case .chain, .subjects, .frame, .gap, .nodeState, .chainState, .facts:
-                    guard let name = nodeNames[record.node], nodes?.contains(name) ?? true,
-                        let restorer = restorer(name)
-                    else { return }
+                    guard let name = nodeNames[record.node] else {
+                        lossCount += 1
+                        return
+                    }
+                    guard nodes?.contains(name) ?? true, let restorer = restorer(name) else {
+                        return
+                    }
                     restorer.hold(record)
                     heldByteCount += record.byteCount
                 }

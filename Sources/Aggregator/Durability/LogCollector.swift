@@ -27,9 +27,11 @@ final class LogCollector {
             case .node, .batchBegin, .batchEnd, .continuation, .departure: break
             case .chain, .subjects, .frame, .gap, .nodeState, .chainState, .facts:
                 if let known = byNumber[record.node] { return known.hold(record) }
-                guard let name = names[record.node],
-                    let restorer = restorers[name] ?? make(name)
-                else { return }
+                guard let name = names[record.node] else {
+                    lossCount += 1
+                    return
+                }
+                guard let restorer = restorers[name] ?? make(name) else { return }
                 restorers[name] = restorer
                 byNumber[record.node] = restorer
                 restorer.hold(record)

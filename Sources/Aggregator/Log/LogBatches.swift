@@ -33,8 +33,8 @@ struct LogBatches {
     private(set) var lastNumber: UInt64 = 0
     /// Bytes of batches that were passed over.
     private(set) var unfinishedBytes = 0
+    /// Has the names of its own segment once that was read.
     private var current: Contents?
-    private var names: [UInt32: String] = [:]
 
     init(files: any LogFiles) {
         reader = LogReader(files: files)
@@ -45,12 +45,13 @@ struct LogBatches {
     mutating func read(
         _ segment: UInt64, _ body: (borrowing Contents) -> Void
     ) throws(LogFileError) {
-        current?.names = names
-        names = [:]
-        var (current, names) = (current, names)
+        var names: [UInt32: String] = [:]
+        var current = current
         var (last, unfinished) = (lastNumber, unfinishedBytes)
         defer {
-            (self.current, self.names) = (current, names)
+            // A segment may hold nothing: its batch is then one of before.
+            if current?.segment == segment { current?.names = names }
+            self.current = current
             (lastNumber, unfinishedBytes) = (last, unfinished)
         }
         try reader.read(segment) { record in
@@ -83,13 +84,12 @@ struct LogBatches {
 
     /// Hands out the last batch if all of it is there.
     mutating func finish(_ body: (borrowing Contents) -> Void) {
-        guard var batch = current else { return }
+        guard let batch = current else { return }
         current = nil
         guard batch.isEnded, batch.isWhole else {
             unfinishedBytes += batch.bytes.count
             return
         }
-        batch.names = names
         lastNumber = batch.number
         body(batch)
     }
@@ -97,13 +97,12 @@ struct LogBatches {
     /// Hands out the last batch of what was read, unless the next segment has it again.
     mutating func finish(before next: UInt64?, _ body: (borrowing Contents) -> Void) {
         guard let next else { return finish(body) }
-        guard var batch = current else { return }
+        guard let batch = current else { return }
         current = nil
         guard batch.number != next else {
             unfinishedBytes += batch.bytes.count
             return
         }
-        batch.names = names
         lastNumber = batch.number
         body(batch)
     }

@@ -80,6 +80,12 @@ final class FaultyLogFiles: LogFiles {
 
     func remove(_ name: String) throws(LogFileError) { files[name] = nil }
 
+    /// The file that a process had made, and not written a batch to, when it died.
+    func leaveSegment(_ bytes: [UInt8]) {
+        let newest = files.keys.compactMap { LogSegment.number($0) }.max() ?? 0
+        files[LogSegment.name(newest + 1)] = File(bytes: bytes, syncedCount: bytes.count)
+    }
+
     /// What is left after a power cut: of each file what was synced, and any part of the rest. The
     /// disk writes in an order of its own, so blocks before those that are there may be zero.
     func afterPowerCut(
