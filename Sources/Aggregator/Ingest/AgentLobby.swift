@@ -13,6 +13,7 @@ final class AgentLobby: @unchecked Sendable {
 
     /// How long `close` may take, milliseconds.
     private static let turnMilliseconds: Int32 = 20
+
     init(_ listener: TCPListener, countMax: Int) {
         self.listener = listener
         self.countMax = countMax

@@ -67,7 +67,7 @@ final class ClusterIndex: Sendable {
     /// Nodes with a frame no older than three cycles before the newest one, by name.
     func nodes() -> [JoinedNode] {
         let horizon = horizon
-        return upToDate { $0.nodes }.filter { $0.model.lastStep >= horizon }
+        return allNodes().filter { $0.model.lastStep >= horizon }
     }
 
     /// By name, else by hostname; also one that is silent.
@@ -103,10 +103,7 @@ final class ClusterIndex: Sendable {
 
     /// The pods of a namespace that run now, by name.
     func pods(in namespace: String) -> [JoinedPod] {
-        let found = upToDate { state in
-            state.pods[namespace]?.values.flatMap { $0 } ?? []
-        }
-        return live(found).sorted { $0.name < $1.name }
+        live(allPods(in: namespace)).sorted { $0.name < $1.name }
     }
 
     /// The pods of `nodes()` in the order of namespace and name.

@@ -1,5 +1,3 @@
-import Wire
-
 /// What is said of a pod beside figures, in the memory of `PodTexts`: byte counts of its parts, and the
 /// parts one after the other, first as JSON, then as Protocol Buffers.
 struct PodText {
@@ -94,7 +92,9 @@ extension PodText {
                 text.string(container.name)
                 text.bytes.append(contentsOf: #","usage":{"cpu":""#.utf8)
                 json.append(text.bytes)
-                protobuf.append(Self.field(1, Array(container.name.utf8)))
+                var name: [UInt8] = []
+                Protobuf.append(1, string: container.name, to: &name)
+                protobuf.append(name)
             }
         }
 
@@ -148,25 +148,19 @@ extension PodText {
 
         /// `name` and `namespace` (k8s.io/apimachinery/pkg/apis/meta/v1/generated.proto).
         private static func protobufHead(_ pod: JoinedPod) -> [UInt8] {
-            field(1, Array(pod.name.utf8)) + field(3, Array(pod.namespace.utf8))
+            var bytes: [UInt8] = []
+            Protobuf.append(1, string: pod.name, to: &bytes)
+            Protobuf.append(3, string: pod.namespace, to: &bytes)
+            return bytes
         }
 
         /// `labels`, a map.
         private static func protobufLabels(_ pod: JoinedPod) -> [UInt8] {
             var bytes: [UInt8] = []
             for label in pod.metadata?.labels.labels ?? [] {
-                bytes += field(
-                    11, field(1, Array(label.key.utf8)) + field(2, Array(label.value.utf8)))
+                Protobuf.append(11, key: label.key, value: label.value, to: &bytes)
             }
             return bytes
-        }
-
-        /// A string or message with its tag and length
-        /// (<https://protobuf.dev/programming-guides/encoding/>).
-        private static func field(_ number: UInt8, _ content: [UInt8]) -> [UInt8] {
-            var bytes = [number << 3 | 2]
-            Varint.append(UInt64(content.count), to: &bytes)
-            return bytes + content
         }
     }
 }

@@ -74,11 +74,7 @@ final class DepartureLog: @unchecked Sendable {
         for departure in departures {
             LogRecord.append(.departure, to: &bytes) { departure.encode(into: &$0) }
         }
-        var failure: LogFileError?
-        bytes.withUnsafeBytes { bytes in
-            do throws(LogFileError) { try files.append(open, bytes) } catch { failure = error }
-        }
-        if let failure { throw failure }
+        try files.append(open, bytes)
         try files.sync(open)
     }
 

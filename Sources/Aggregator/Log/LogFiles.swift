@@ -24,6 +24,16 @@ protocol LogFiles: AnyObject {
     func remove(_ name: String) throws(LogFileError)
 }
 
+extension LogFiles {
+    func append(_ name: String, _ bytes: [UInt8]) throws(LogFileError) {
+        var failure: LogFileError?
+        bytes.withUnsafeBytes { bytes in
+            do throws(LogFileError) { try append(name, bytes) } catch { failure = error }
+        }
+        if let failure { throw failure }
+    }
+}
+
 /// A file operation that failed.
 struct LogFileError: Error, Equatable, CustomStringConvertible {
     let operation: String

@@ -284,11 +284,11 @@ final class LogWriter: @unchecked Sendable {
             isOpenUsed = false
             try files.create(name)
             let front = LogSegment.header + (batch.beginsSegment ? [] : continuation(batch))
-            try append(front, to: name)
+            try files.append(name, front)
         }
         guard let name = openSegment else { return }
-        try append(batch.front, to: name)
-        try append(batch.bytes, to: name)
+        try files.append(name, batch.front)
+        try files.append(name, batch.bytes)
         try files.sync(name)
         isOpenUsed = true
     }
@@ -354,13 +354,5 @@ final class LogWriter: @unchecked Sendable {
                 + (isImpatient
                     ? "the log is behind, and agents are told that their frames are kept"
                     : "it is written again in a moment"))
-    }
-
-    private func append(_ bytes: [UInt8], to name: String) throws(LogFileError) {
-        var failure: LogFileError?
-        bytes.withUnsafeBytes { bytes in
-            do throws(LogFileError) { try files.append(name, bytes) } catch { failure = error }
-        }
-        if let failure { throw failure }
     }
 }

@@ -107,7 +107,7 @@ struct ExternalMetricsAPI: Sendable {
                 Protobuf.append(2, to: &list) { bytes in
                     Protobuf.append(1, string: metric, to: &bytes)
                     for label in item.labels {
-                        KubernetesProtobuf.append(
+                        Protobuf.append(
                             2, key: label.key, value: label.value, to: &bytes)
                     }
                     KubernetesProtobuf.append(3, time: item.time, to: &bytes)

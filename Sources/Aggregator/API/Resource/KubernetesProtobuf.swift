@@ -73,14 +73,6 @@ enum KubernetesProtobuf {
             append(2, quantity: quantity, to: &entry)
         }
     }
-
-    /// An entry of `map<string, string>`.
-    static func append(_ field: UInt8, key: String, value: String, to bytes: inout [UInt8]) {
-        Protobuf.append(field, to: &bytes) { entry in
-            Protobuf.append(1, string: key, to: &entry)
-            Protobuf.append(2, string: value, to: &entry)
-        }
-    }
 }
 
 extension HTTPResponse {

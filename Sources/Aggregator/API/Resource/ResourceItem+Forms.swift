@@ -119,7 +119,7 @@ extension ResourceItemWriter {
             }
             KubernetesProtobuf.append(8, time: now, to: &metadata)
             for label in item.labels?.labels ?? [] {
-                KubernetesProtobuf.append(11, key: label.key, value: label.value, to: &metadata)
+                Protobuf.append(11, key: label.key, value: label.value, to: &metadata)
             }
         }
         let total = item.total

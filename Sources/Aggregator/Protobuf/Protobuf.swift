@@ -80,6 +80,14 @@ enum Protobuf {
         }
     }
 
+    /// An entry of `map<string, string>`.
+    static func append(_ field: UInt8, key: String, value: String, to bytes: inout [UInt8]) {
+        append(field, to: &bytes) { entry in
+            append(1, string: key, to: &entry)
+            append(2, string: value, to: &entry)
+        }
+    }
+
     /// Tag and length of a string, bytes or message field.
     @inline(__always)
     static func append(header field: UInt8, byteCount: Int, to bytes: inout some ByteSink) {
