@@ -41,8 +41,7 @@ test-sinks: ## sinks against real servers, on a loopback of their own (root)
 test-kubernetes: test-deps ## against a real kube-apiserver, built once per machine (7 minutes, root)
 	@test -x ../shared/tools/kube/build.sh || { echo "../shared/tools/kube is missing" >&2; exit 1; }
 	../shared/tools/kube/build.sh
-	$(SWIFT) build --build-tests
-	HEAPWIRE_CROWD=5000 $(SWIFT) test --skip-build --filter KubernetesTests
+	@HEAPWIRE_CROWD=5000 scripts/test --filter KubernetesTests
 
 test-prometheus: deps ## a real Prometheus scrapes and federates; promtool's remarks
 	@scripts/deps prometheus

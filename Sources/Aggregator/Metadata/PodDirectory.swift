@@ -136,6 +136,9 @@ final class PodDirectory: Sendable {
     /// All nodes that the source told of, in no order.
     func nodes() -> [Node] { state.withLock { $0.allNodes() } }
 
+    /// The names of these.
+    func nodeNames() -> [String] { state.withLock { $0.nodeNames() } }
+
     func namespace(_ name: String) -> Namespace? { state.withLock { $0.namespaces[name] } }
     func namespaces() -> [Namespace] { state.withLock { Array($0.namespaces.values) } }
 

@@ -8,6 +8,7 @@ import Wire
 /// heapwire-cursor 1
 /// through 1795248080000
 /// late NODE 1795248000000 1795248010000
+/// without NODE 1795248060000-1795248080000
 /// sums 1795248000000
 /// crc 1c291ca3
 /// ```
@@ -16,6 +17,8 @@ struct CycleCursor: Sendable, Equatable {
     /// By node.
     var late: [String: Set<Int64>] = [:]
     var sums: Set<Int64> = []
+    /// By node, cycles that were handed on without it: see `AbsentNodes`.
+    var absent: [String: CycleRanges] = [:]
     /// Of all nodes; from another aggregator, never in the file.
     var again: Set<Int64> = []
 
@@ -24,11 +27,12 @@ struct CycleCursor: Sendable, Equatable {
 
     init(
         through: Int64, late: [String: Set<Int64>] = [:], sums: Set<Int64> = [],
-        again: Set<Int64> = []
+        absent: [String: CycleRanges] = [:], again: Set<Int64> = []
     ) {
         self.through = through
         self.late = late
         self.sums = sums
+        self.absent = absent
         self.again = again
     }
 
@@ -36,6 +40,9 @@ struct CycleCursor: Sendable, Equatable {
         var lines = "\(Self.heading)\nthrough \(through)\n"
         for (node, cycles) in late.sorted(by: { $0.key < $1.key }) where !cycles.isEmpty {
             lines += "late \(node)\(Self.list(cycles))\n"
+        }
+        for (node, cycles) in absent.sorted(by: { $0.key < $1.key }) {
+            lines += "without \(node) \(cycles.text)\n"
         }
         if !sums.isEmpty { lines += "sums\(Self.list(sums))\n" }
         var bytes = Array(lines.utf8)
@@ -62,13 +69,16 @@ struct CycleCursor: Sendable, Equatable {
         let lines = String(decoding: bytes[...start], as: UTF8.self).split(separator: "\n")
         guard lines.first == Self.heading[...] else { return nil }
         var through: Int64?
-        (late, sums) = ([:], [])
+        (late, sums, absent) = ([:], [], [:])
         for line in lines.dropFirst() {
             let words = line.split(separator: " ")
             switch words.first {
             case "through" where words.count == 2: through = Int64(words[1])
             case "late" where words.count > 2:
                 late[String(words[1])] = Set(words.dropFirst(2).compactMap { Int64($0) })
+            case "without" where words.count == 3:
+                guard let cycles = CycleRanges(parsing: words[2]) else { return nil }
+                absent[String(words[1])] = cycles
             case "sums": sums = Set(words.dropFirst().compactMap { Int64($0) })
             default: return nil
             }

@@ -4,11 +4,11 @@ extension CycleFeeder {
         text.family(
             "heapwire_sinks_missed_nodes_total", .counter,
             "Nodes left out of a cycle because a sink read it when later ones had taken its place")
-        text.sample("heapwire_sinks_missed_nodes_total", [], Double(missedNodes))
+        text.sample("heapwire_sinks_missed_nodes_total", [], Double(source.missedNodes))
         text.family(
             "heapwire_sinks_nodes_made_again_total", .counter,
             "Nodes of a cycle that were read once more for a sink that was far behind the others")
-        text.sample("heapwire_sinks_nodes_made_again_total", [], Double(nodesMadeAgain))
+        text.sample("heapwire_sinks_nodes_made_again_total", [], Double(source.nodesMadeAgain))
         text.family(
             "heapwire_sinks_skipped_cycles_total", .counter,
             "Cycles that were handed on late because the thread that hands them on was kept busy")
@@ -23,5 +23,9 @@ extension CycleFeeder {
             "heapwire_sinks_late_nodes", .gauge,
             "Nodes with cycles that came late and are not in the queues yet")
         text.sample("heapwire_sinks_late_nodes", [], Double(progress.late.count))
+        text.family(
+            "heapwire_sinks_absent_nodes", .gauge,
+            "Nodes that a cycle of the window went without and that have not brought it since")
+        text.sample("heapwire_sinks_absent_nodes", [], Double(progress.absent.count))
     }
 }

@@ -17,7 +17,7 @@ final class CycleFeeder: @unchecked Sendable {
     private static let offerPatienceNanoseconds: UInt64 = 60_000_000_000
     private static let saveIntervalNanoseconds: UInt64 = 250_000_000
 
-    private let source: BatchSource
+    let source: BatchSource
     private let sinks: any BatchTaker
     private let timing: Timing
     private let clock: Clock
@@ -50,28 +50,14 @@ final class CycleFeeder: @unchecked Sendable {
     /// What an earlier process left goes before everything new.
     private var isInOrder = false
     private var head: Int64 = .min
+    /// What was not in the cycles up to the head.
+    private var absent: AbsentNodes
     /// Cycles of which sums were handed on.
     private var summed = Set<Int64>()
-    /// Cycles whose sums have changed since.
-    private var touched: [Int64: Touch] = [:]
-    private var touchedSince: UInt64 = 0
-    private var touchedLast: UInt64 = 0
+    private var touched = TouchedSums()
     private var savedVersion = -1
     private var savedHead: Int64 = .min
     private var nextSave: UInt64 = 0
-
-    private struct Touch {
-        let receipt: BatchReceipt
-        /// Whether only repeated parts have changed them.
-        var isRepeated: Bool
-    }
-
-    /// A node's cycles on their way to the sinks.
-    private struct LateWork {
-        let late: CycleFeed.LateCycles
-        let isRepeated: Bool
-        let receipts: [Int64: BatchReceipt]
-    }
 
     private var resolution: Int64 { source.cluster.configuration.resolution }
     private var feed: CycleFeed { source.cluster.cycles }
@@ -87,6 +73,7 @@ final class CycleFeeder: @unchecked Sendable {
         self.clock = clock
         self.timing = timing ?? Timing(resolution: source.cluster.configuration.resolution)
         cursorPath = dataDirectory.map { "\($0)/sinks/cursor" }
+        absent = AbsentNodes(resolution: source.cluster.configuration.resolution)
     }
 
     /// Starts. What the model has been given before (restored from a log) counts as closed by an
@@ -109,6 +96,7 @@ final class CycleFeeder: @unchecked Sendable {
     private func begin(after cursor: CycleCursor?) {
         inherited = cursor
         isIdle = false
+        absent = AbsentNodes(resolution: resolution, cycles: cursor?.absent ?? [:])
         let now = clock.monotonicNanoseconds
         if let inherited, sinks.needsOrder {
             isInOrder = true
@@ -157,15 +145,9 @@ final class CycleFeeder: @unchecked Sendable {
         source.handed.removeAll()
         isIdle = true
         (inherited, holdUntil, head) = (nil, nil, .min)
-        (summed, touched, repeated) = ([], [:], [])
+        (summed, touched, repeated) = ([], TouchedSums(), [])
         (savedVersion, savedHead, nextSave) = (-1, .min, 0)
     }
-
-    /// See `BatchSource.missedNodes`.
-    var missedNodes: Int { source.missedNodes }
-
-    /// See `BatchSource.nodesMadeAgain`.
-    var nodesMadeAgain: Int { source.nodesMadeAgain }
 
     /// Cycles that were handed on node by node, because this thread was late.
     var skippedCycles: Int { monitor.withLock { skippedCount } }
@@ -195,7 +177,7 @@ final class CycleFeeder: @unchecked Sendable {
         if holdUntil != nil { release() }
         if let newest = source.cluster.rollUps.newestCycle, newest > head, newest <= nowMilliseconds
         {
-            handOn(newest)
+            advance(to: newest)
         }
         handOnLate(quiet: 0, patience: 0, until: deadline)
         handOnSums(quiet: 0, patience: 0)
@@ -251,13 +233,21 @@ final class CycleFeeder: @unchecked Sendable {
         holdUntil = nil
         guard let inherited else { return }
         let missed = cycles(after: inherited.through, through: head).union(inherited.again)
+        let incomplete = incompleteCycles().subtracting(missed)
         for cycle in missed { source.handed.setEmptyBase(at: cycle) }
+        for cycle in incomplete where !isInOrder { source.handed.setEmptyBase(at: cycle) }
         for node in source.cluster.nodes {
             let wanted = missed.union(inherited.late[node.name] ?? [])
             let closed = wanted.filter { node.hasClosed($0) }
             if !closed.isEmpty {
                 repeated.append(CycleFeed.LateCycles(node: node, cycles: closed))
             }
+            for cycle in missed.subtracting(closed) { absent.insert(cycle, without: node.name) }
+            let unhanded =
+                isInOrder ? absent.cycles(of: node.name, after: oldestCycle) : incomplete
+            let found = unhanded.subtracting(closed)
+            // Those behind the head are handed on in their turn.
+            feed.addLate(found.filter { $0 <= head && node.hasClosed($0) }, of: node)
         }
         for cycle in inherited.sums { touch(cycle, isRepeated: true) }
         guard isInOrder else { return }
@@ -265,15 +255,32 @@ final class CycleFeeder: @unchecked Sendable {
         handOnSums(quiet: 0, patience: 0, lateness: .inOrder)
     }
 
+    /// Cycles that were handed on without nodes that are here. They go again as a whole, because only
+    /// then are their sums whole; where order is needed, just those nodes.
+    private func incompleteCycles() -> Set<Int64> {
+        var found: Set<Int64> = []
+        for node in source.cluster.nodes {
+            let cycles = absent.cycles(of: node.name, after: oldestCycle)
+            found.formUnion(cycles.filter { node.hasClosed($0) })
+        }
+        return found
+    }
+
+    /// What is older no model has.
+    private var oldestCycle: Int64 { head &- source.cluster.configuration.window }
+
     private func handOnDue() {
         let due = dueCycle
-        guard due > head else { return }
-        // Only the newest is handed on whole; this thread was kept from the others.
+        if due > head { advance(to: due) }
+    }
+
+    /// Only the newest is handed on whole; this thread was kept from the others.
+    private func advance(to cycle: Int64) {
         let before = head
-        handOn(due)
-        guard due &- before > resolution else { return }
-        addLate(after: before, through: due &- resolution)
-        monitor.withLock { skippedCount += Int((due &- before) / resolution) - 1 }
+        handOn(cycle)
+        guard cycle &- before > resolution else { return }
+        addLate(after: before, through: cycle &- resolution)
+        monitor.withLock { skippedCount += Int((cycle &- before) / resolution) - 1 }
     }
 
     private func handOn(_ cycle: Int64) {
@@ -282,11 +289,26 @@ final class CycleFeeder: @unchecked Sendable {
         let receipt = ledger.open(.whole(cycle)) { feed.release(cycle) }
         feed.advance(to: cycle)
         head = cycle
-        let nodes = source.cluster.nodes.filter { $0.hasClosed(cycle) }
-        for node in nodes { feed.forget(cycle, of: node) }
+        var nodes: [NodeModel] = []
+        for node in source.cluster.nodes {
+            if node.hasClosed(cycle) {
+                nodes.append(node)
+                feed.forget(cycle, of: node)
+            } else {
+                absent.insert(cycle, without: node.name)
+            }
+        }
+        noteUnknownNodes(at: cycle)
+        absent.trim(before: oldestCycle)
         guard !nodes.isEmpty else { return source.handed.setEmptyBase(at: cycle) }
         noteSummed(cycle)
         sinks.offer(CycleBatch(cycle, of: nodes, from: source, receipt: receipt), waitingUntil: 0)
+    }
+
+    /// Nodes that only the apiserver told of.
+    private func noteUnknownNodes(at cycle: Int64) {
+        for name in source.index.directory.nodeNames()
+        where source.cluster.node(named: name) == nil { absent.insert(cycle, without: name) }
     }
 
     private func noteSummed(_ cycle: Int64) {
@@ -305,8 +327,11 @@ final class CycleFeeder: @unchecked Sendable {
         guard !cycles.isEmpty else { return }
         for cycle in cycles { source.handed.setEmptyBase(at: cycle) }
         for node in source.cluster.nodes {
-            feed.addLate(cycles.filter { node.hasClosed($0) }, of: node)
+            let closed = cycles.filter { node.hasClosed($0) }
+            feed.addLate(closed, of: node)
+            for cycle in cycles.subtracting(closed) { absent.insert(cycle, without: node.name) }
         }
+        for cycle in cycles { noteUnknownNodes(at: cycle) }
     }
 
     /// As many of them as the model has.
@@ -344,11 +369,8 @@ final class CycleFeeder: @unchecked Sendable {
     }
 
     private func open(_ late: CycleFeed.LateCycles, isRepeated: Bool) -> LateWork {
-        var receipts: [Int64: BatchReceipt] = [:]
-        for cycle in late.cycles {
-            receipts[cycle] = ledger.open(.part(node: late.node.name, cycle: cycle))
-        }
-        return LateWork(late: late, isRepeated: isRepeated, receipts: receipts)
+        absent.remove(late.cycles, of: late.node.name)
+        return LateWork(late, isRepeated: isRepeated, in: ledger)
     }
 
     /// Whether this process's turn has ended, or begun anew.
@@ -375,36 +397,29 @@ final class CycleFeeder: @unchecked Sendable {
     }
 
     private func touch(_ cycle: Int64, isRepeated: Bool) {
-        let now = clock.monotonicNanoseconds
-        if touched.isEmpty { touchedSince = now }
-        touchedLast = now
-        if touched[cycle] == nil {
-            touched[cycle] = Touch(receipt: ledger.open(.sums(cycle)), isRepeated: isRepeated)
-        } else if !isRepeated {
-            touched[cycle]?.isRepeated = false
-        }
+        touched.insert(cycle, isRepeated: isRepeated, now: clock.monotonicNanoseconds, in: ledger)
     }
 
     private func handOnSums(
         quiet: UInt64, patience: UInt64, lateness: BatchLateness = .outOfOrder
     ) {
         let now = clock.monotonicNanoseconds
-        guard !touched.isEmpty,
-            now >= touchedLast + quiet && feed.lateCycles.isEmpty && repeated.isEmpty
-                || now >= touchedSince + patience
+        let isQuiet = touched.isQuiet(for: quiet, now: now)
+        guard
+            isQuiet && feed.lateCycles.isEmpty && repeated.isEmpty
+                || touched.hasWaited(for: patience, now: now)
         else { return }
         let late = LateBatches(source: source)
         let deadline = now + Self.offerPatienceNanoseconds
-        for cycle in touched.keys.sorted() {
+        for (cycle, touch) in touched.removeAll() {
             let sets = late.sums(at: cycle)
-            let touch = touched.removeValue(forKey: cycle)
             guard !sets.isEmpty else { continue }
             let isAmendment = summed.contains(cycle) || cycle <= inherited?.through ?? .min
             noteSummed(cycle)
             sinks.offer(
                 RecordedBatch(
                     timestamp: cycle, isAmendment: isAmendment, lateness: lateness,
-                    isRepeated: touch?.isRepeated ?? false, sets: sets, receipt: touch?.receipt),
+                    isRepeated: touch.isRepeated, sets: sets, receipt: touch.receipt),
                 waitingUntil: deadline)
         }
     }
@@ -421,6 +436,7 @@ final class CycleFeeder: @unchecked Sendable {
         var cursor = ledger.cursor(from: CycleCursor(through: head), resolution: resolution)
         for late in repeated { cursor.late[late.node.name, default: []].formUnion(late.cycles) }
         for (node, cycles) in pending { cursor.late[node, default: []].formUnion(cycles) }
+        cursor.absent = absent.cycles
         monitor.withLock { if command == nil { published = cursor } }
         do throws(QueueFileError) {
             if let cursorPath { try cursor.write(cursorPath) }

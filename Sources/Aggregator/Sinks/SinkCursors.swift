@@ -1,72 +1,3 @@
-/// Cycles as ranges of time, bounded in number: where there are too many, those with the shortest
-/// pauses between them become one.
-struct CycleRanges: Sendable, Equatable {
-    private(set) var ranges: [ClosedRange<Int64>] = []
-
-    static let countMax = 64
-
-    /// - Parameter resolution: cycles that are no further apart make one range.
-    init(_ cycles: some Sequence<Int64> = [], resolution: Int64 = 1) {
-        for cycle in cycles.sorted() {
-            if let last = ranges.last, cycle - last.upperBound <= resolution {
-                ranges[ranges.count - 1] = last.lowerBound...max(last.upperBound, cycle)
-            } else {
-                ranges.append(cycle...cycle)
-            }
-        }
-        while ranges.count > Self.countMax { joinClosest() }
-    }
-
-    private mutating func joinClosest() {
-        var closest = 1
-        func pause(before index: Int) -> Int64 {
-            ranges[index].lowerBound - ranges[index - 1].upperBound
-        }
-        for index in 2..<ranges.count where pause(before: index) < pause(before: closest) {
-            closest = index
-        }
-        let joined = ranges[closest - 1].lowerBound...ranges[closest].upperBound
-        ranges.replaceSubrange((closest - 1)...closest, with: [joined])
-    }
-
-    var isEmpty: Bool { ranges.isEmpty }
-
-    func contains(_ cycle: Int64) -> Bool { ranges.contains { $0.contains(cycle) } }
-
-    /// Whole multiples of the resolution, those after `oldest` only.
-    func cycles(resolution: Int64, after oldest: Int64) -> Set<Int64> {
-        var found: Set<Int64> = []
-        for range in ranges where range.upperBound > oldest {
-            var cycle = max(range.lowerBound, oldest + 1)
-            cycle = (cycle + resolution - 1) / resolution * resolution
-            while cycle <= range.upperBound {
-                found.insert(cycle)
-                cycle += resolution
-            }
-        }
-        return found
-    }
-
-    /// `1795248000000-1795248080000,1795248200000`
-    var text: String {
-        ranges.map {
-            $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)"
-        }.joined(separator: ",")
-    }
-
-    /// - Returns: `nil` for a text that is not ours.
-    init?(parsing text: some StringProtocol) {
-        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-            let ends = part.split(separator: "-", omittingEmptySubsequences: false)
-            guard ends.count <= 2, let first = Int64(ends[0]), first >= 0,
-                let last = Int64(ends[ends.count - 1]), last >= first,
-                ranges.last.map({ $0.upperBound < first }) ?? true, ranges.count < Self.countMax
-            else { return nil }
-            ranges.append(first...last)
-        }
-    }
-}
-
 /// How far one sink is, as another aggregator must know it to go on.
 struct SinkCursor: Sendable, Equatable {
     /// Every cycle up to this one is delivered (or given up and counted), but for those in `again`.
@@ -79,19 +10,36 @@ struct SinkCursor: Sendable, Equatable {
     var missing = CycleRanges()
 }
 
-/// The cursors of all sinks, by name: what is in the Lease's annotation.
+/// The cursors of all sinks, by name, and which nodes were not in the cycles up to there: what is in the
+/// Lease's annotation.
 ///
 /// ```
 /// heapwire-sinks 1
 /// influxdb 1795248080000 again 1795248000000-1795248010000
 /// kafka 1795248070000
+/// without node-17 1795248060000-1795248080000
 /// ```
 struct SinkCursors: Sendable, Equatable {
     var sinks: [String: SinkCursor] = [:]
+    /// Cycles that went to the sinks without a node.
+    var absent: [String: CycleRanges] = [:]
 
     private static let heading = "heapwire-sinks 1"
-    /// An object's annotations may have 256 KiB together.
-    private static let byteCountMax = 128 << 10
+    /// In the place of a sink's name, which is that of its kind.
+    private static let absentMark = "without"
+    /// An object's annotations may have 256 KiB together, of which these are half.
+    private static let byteCountMax = 64 << 10
+    private static let absentByteCountMax = 64 << 10
+
+    /// Whether so many nodes can be named.
+    static func canName(_ absent: [String: CycleRanges]) -> Bool {
+        var count = 0
+        for (node, cycles) in absent {
+            count += absentMark.utf8.count + node.utf8.count + cycles.text.utf8.count + 3
+            if count > absentByteCountMax { return false }
+        }
+        return true
+    }
 
     var text: String {
         var lines = Self.heading + "\n"
@@ -102,10 +50,16 @@ struct SinkCursors: Sendable, Equatable {
             guard lines.utf8.count + line.utf8.count < Self.byteCountMax else { break }
             lines += line + "\n"
         }
+        for (node, cycles) in absent.sorted(by: { $0.key < $1.key }) {
+            lines += "\(Self.absentMark) \(node) \(cycles.text)\n"
+        }
         return lines
     }
 
-    init(_ sinks: [String: SinkCursor] = [:]) { self.sinks = sinks }
+    init(_ sinks: [String: SinkCursor] = [:], absent: [String: CycleRanges] = [:]) {
+        self.sinks = sinks
+        self.absent = absent
+    }
 
     /// - Returns: `nil` for a text that is not ours.
     init?(parsing text: String) {
@@ -113,6 +67,13 @@ struct SinkCursors: Sendable, Equatable {
         guard lines.first == Self.heading[...] else { return nil }
         for line in lines.dropFirst() {
             var words = line.split(separator: " ")[...]
+            if words.first == Self.absentMark[...] {
+                guard words.count == 3, let cycles = CycleRanges(parsing: words[2]) else {
+                    return nil
+                }
+                absent[String(words[1])] = cycles
+                continue
+            }
             guard let name = words.popFirst(), let word = words.popFirst(),
                 let through = Int64(word), through >= 0
             else { return nil }

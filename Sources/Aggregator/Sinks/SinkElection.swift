@@ -69,8 +69,14 @@ final class SinkCandidate: LeaderCandidate {
     }
 
     var cursors: String {
-        let own = set.cursors(after: feeder.progress)
+        var progress = feeder.progress
+        if let absent = progress?.absent, !SinkCursors.canName(absent) {
+            // Rather those that this one has met: others may have no agent.
+            progress?.absent = absent.filter { cluster.node(named: $0.key) != nil }
+        }
+        let own = set.cursors(after: progress)
         return carried.withLock { carried in
+            if progress != nil { carried.absent = own.absent }
             carried.sinks.merge(own.sinks) { $1 }
             return carried.text
         }

@@ -66,6 +66,11 @@ struct SinkProgress: Sendable {
         through = now
         var again = queued.filter { $0 <= now }.union(feeder.sums.filter { $0 <= now })
         for cycles in feeder.late.values { again.formUnion(cycles.filter { $0 <= now }) }
+        // Those that the cursors do not name by themselves.
+        for ranges in feeder.absent.values {
+            let cycles = ranges.cycles(resolution: resolution, after: .min / 2)
+            again.formUnion(cycles.filter { $0 <= now })
+        }
         return SinkCursor(
             through: now, again: CycleRanges(again, resolution: resolution), missing: missing)
     }

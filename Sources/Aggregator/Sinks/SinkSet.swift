@@ -87,7 +87,8 @@ final class SinkSet: BatchTaker {
             let through = min(cursor.through, joined?.through ?? .max)
             let again = cursor.again.cycles(
                 resolution: resolution, after: (oldestCycle ?? cursor.through) - resolution)
-            joined = CycleCursor(through: through, again: again.union(joined?.again ?? []))
+            joined = CycleCursor(
+                through: through, absent: cursors.absent, again: again.union(joined?.again ?? []))
         }
         return joined
     }
@@ -99,6 +100,11 @@ final class SinkSet: BatchTaker {
     /// - Parameter feeder: see `SinkRunner.cursor`.
     func cursors(after feeder: CycleCursor?) -> SinkCursors {
         var found = SinkCursors()
+        var feeder = feeder
+        if let absent = feeder?.absent, SinkCursors.canName(absent) {
+            found.absent = absent
+            feeder?.absent = [:]
+        }
         for runner in runners {
             if let cursor = runner.cursor(after: feeder) {
                 found.sinks[runner.settings.name] = cursor

@@ -104,6 +104,12 @@ import Wire
             directory.apply(.pod(Pod(parts)), now: World.start)
         }
 
+        /// Tells the directory of a node, as the apiserver would.
+        func tell(_ node: String) {
+            let uid = ObjectUID("node-\(node)")
+            directory.apply(.node(Node(name: node, uid: uid)), now: World.start)
+        }
+
         /// A frame whose values follow from its time.
         func frame(_ name: String, at step: Int64, key: Bool = false) throws -> [Record] {
             let agent = try agent(name).agent
@@ -250,7 +256,7 @@ import Wire
         world.pass(milliseconds: 1_000, steps: 60)
         // Two copies are kept, so the first of four cycles is gone by the time it is read.
         #expect(world.recorder.sets("node:a").map(\.cycle).min() == Self.start + 20_000)
-        #expect(world.feeder.missedNodes == 1)
+        #expect(world.feeder.source.missedNodes == 1)
     }
 
     private static func withFolder(_ body: (String) throws -> Void) throws {
@@ -305,6 +311,36 @@ import Wire
         }
     }
 
+    /// A node's late frame is in the log, and the process is killed before the cursor says so.
+    @Test func whatCameBehindTheLastCursorIsHandedOn() throws {
+        try Self.withFolder { folder in
+            let steps = (1...4).map { Self.start + Int64($0) * 10_000 }
+            let first = World(dataDirectory: folder)
+            first.feeder.begin()
+            first.feeder.turn()
+            for step in steps {
+                first.pass(milliseconds: 1_000, steps: 10)
+                try first.receive("a", at: step)
+                if step < steps[3] { try first.receive("b", at: step) }
+            }
+            first.pass(milliseconds: 1_000, steps: 3)
+            let cursor = try #require(CycleCursor.read("\(folder)/sinks/cursor"))
+            #expect(cursor.through == steps[3])
+            #expect(cursor.absent == ["b": CycleRanges([steps[3]])])
+
+            let second = World(dataDirectory: folder, at: steps[3] + 5_000)
+            for step in steps { for node in ["a", "b"] { try second.receive(node, at: step) } }
+            second.feeder.begin()
+            second.pass(milliseconds: 1_000, steps: 8)
+            #expect(second.recorder.sets("node:b").map(\.cycle) == [steps[3]])
+            // The rest of that cycle with it, for its sums.
+            #expect(second.recorder.sets("node:a").map(\.cycle) == [steps[3]])
+            let sums = try #require(second.recorder.sets("cluster").last)
+            #expect(sums.cycle == steps[3])
+            #expect(sums.values["memory/usage"] == 2_080_002)
+        }
+    }
+
     @Test func stoppingHandsOnWhatIsClosedAndTheNextProcessRepeatsNothing() throws {
         try Self.withFolder { folder in
             let world = World(dataDirectory: folder)
@@ -328,7 +364,8 @@ import Wire
     private let cursor = CycleCursor(
         through: 1_795_248_080_000,
         late: ["node-a": [1_795_248_000_000, 1_795_248_010_000], "node-b": [5]],
-        sums: [1_795_248_000_000])
+        sums: [1_795_248_000_000],
+        absent: ["node-c": CycleRanges([7, 9]), "node-d": CycleRanges([9])])
 
     @Test func whatIsWrittenIsRead() {
         #expect(CycleCursor(parsing: cursor.text) == cursor)

@@ -61,7 +61,7 @@ import Wire
             }
             // Alone, and after the others.
             batch.forEachSet { (set: borrowing MetricSet) in seen.add(copy set, 9) }
-            #expect(world.feeder.missedNodes == 0)
+            #expect(world.feeder.source.missedNodes == 0)
         }
         let alone = seen.all(9)
         #expect(alone.count > 2 * Self.nodeCount && alone.last?.kind == .cluster)
@@ -100,7 +100,8 @@ import Wire
                 Issue.record(error)
             }
             // All but the first, which it was reading when it stood still.
-            #expect(world.feeder.nodesMadeAgain >= Self.nodeCount - CycleReading.windowCount - 1)
+            #expect(
+                world.feeder.source.nodesMadeAgain >= Self.nodeCount - CycleReading.windowCount - 1)
         }
         #expect(seen.all(0) == seen.all(1))
         #expect(seen.all(1).count > 2 * Self.nodeCount)
@@ -111,7 +112,7 @@ import Wire
             var count = 0
             batch.forEachSet { (_: borrowing MetricSet) in count += 1 }
             #expect(count > 2 * Self.nodeCount)
-            #expect(world.feeder.nodesMadeAgain == 0)
+            #expect(world.feeder.source.nodesMadeAgain == 0)
         }
     }
 }
