@@ -79,6 +79,12 @@ COLUMNS = {
 
 def make(service, options):
     newest = {}
+    # `fail=METRIC,CODE,COUNT`: series whose metric ends so fail with that code in the first COUNT requests.
+    failures = []
+    for name in ("fail", "failtoo"):
+        if name in options:
+            metric, code, count = options[name].split(",")
+            failures.append({"metric": metric, "code": int(code), "left": int(count), "words": f"no {metric} today"})
 
     def unpad(text):
         need("=" not in text and "+" not in text and "/" not in text, "a JWT is in base64 for URLs, without padding")
@@ -161,14 +167,41 @@ def make(service, options):
         rows = document["timeSeries"]
         need(0 < len(rows) <= 200, f"{len(rows)} series in a request")
         seen = set()
-        for row in rows:
+        failed = {}
+        for place, row in enumerate(rows):
             key, end = series(row)
             need(key not in seen, f"twice in a request: {key}")
             seen.add(key)
             need(newest.get(key, "") < end, f"points must be newer than those there are: {key} at {end}")
-            newest[key] = end
-        request.facts["points"] = len(rows)
-        return 200, {}, {}
+            failure = next((failure for failure in failures if row["metric"]["type"].endswith(failure["metric"])), None)
+            if failure and failure["left"] > 0:
+                failed.setdefault((failure["code"], failure["words"]), []).append(place)
+            else:
+                newest[key] = end
+        for failure in failures:
+            failure["left"] -= 1
+        request.facts.update(points=len(rows), written=len(newest))
+        return (400, {}, partial(len(rows), failed)) if failed else (200, {}, {})
+
+    def partial(total, failed):
+        """A CreateTimeSeriesSummary, and the message that names places: `timeSeries[0-2,7]`."""
+        def places(numbers):
+            runs = []
+            for number in numbers:
+                if runs and runs[-1][1] == number - 1:
+                    runs[-1][1] = number
+                else:
+                    runs.append([number, number])
+            return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+        message = "; ".join(f"{words}: timeSeries[{places(numbers)}]" for (_, words), numbers in failed.items())
+        summary = {"@type": "type.googleapis.com/google.monitoring.v3.CreateTimeSeriesSummary", "totalPointCount": total,
+                   "errors": [{"status": {"code": code, "message": words}, "pointCount": len(numbers)}
+                              for (code, words), numbers in failed.items()]}
+        # JSON leaves out what is zero.
+        if total > sum(map(len, failed.values())):
+            summary["successPointCount"] = total - sum(map(len, failed.values()))
+        return {"error": {"code": 400, "message": f"One or more TimeSeries could not be written: {message}",
+                          "status": "INVALID_ARGUMENT", "details": [summary]}}
 
     def insert(request):
         need(re.fullmatch(rf"/bigquery/v2/projects/{options['project']}/datasets/\w{{1,1024}}/tables/\w{{1,1024}}/insertAll",

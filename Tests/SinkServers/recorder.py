@@ -17,6 +17,7 @@ from shape import Request, Violation
 MODULES = {
     "monitoring": "google_shapes", "bigquery": "google_shapes", "honeycomb": "saas_shapes",
     "librato": "saas_shapes", "hawkular": "saas_shapes", "opensearch": "search_shapes", "influxdb2": "influx2_shapes",
+    "opentsdb": "opentsdb_shapes",
     "otlp": "protobuf_shapes", "remotewrite2": "protobuf_shapes"}
 
 

@@ -5,9 +5,12 @@ import Foundation
 public enum StoreArguments {
     /// InfluxDB 1.
     ///
-    /// - Parameter http: further lines of its `[http]` section.
-    public static func influxDB(in folder: URL, port: UInt16, http: String = "") throws -> [String]
-    {
+    /// - Parameters:
+    ///   - http: further lines of its `[http]` section.
+    ///   - data: further lines of its `[data]` section.
+    public static func influxDB(
+        in folder: URL, port: UInt16, http: String = "", data: String = ""
+    ) throws -> [String] {
         let file = folder.appendingPathComponent("influx.conf")
         let configuration = """
             reporting-disabled = true
@@ -18,6 +21,7 @@ public enum StoreArguments {
             dir = "\(folder.path)/data"
             wal-dir = "\(folder.path)/wal"
             query-log-enabled = false
+            \(data)
             [http]
             bind-address = "127.0.0.1:\(port)"
             log-enabled = false

@@ -141,7 +141,7 @@ final class HTTPClientResponse {
 }
 
 /// Decompresses gzip, in pieces of any size; several members in a row are one text.
-private final class Inflater {
+final class Inflater {
     private let stream: UnsafeMutablePointer<z_stream>
     private let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 16)
     /// Whether the data may end here.

@@ -50,4 +50,18 @@ enum BodyPacking: Sendable, Equatable {
             }
         }
     }
+
+    /// What `gzip` packed; `nil` for anything else, and for more than `byteCountMax`.
+    static func gunzip(_ bytes: [UInt8], byteCountMax: Int = 64 << 20) -> [UInt8]? {
+        guard let inflater = Inflater() else { return nil }
+        var whole: [UInt8] = []
+        let isGzip = bytes.withUnsafeBytes { packed in
+            inflater.inflate(packed) { piece in
+                guard whole.count + piece.count <= byteCountMax else { return false }
+                whole.append(contentsOf: piece)
+                return true
+            }
+        }
+        return isGzip && inflater.isBetweenMembers ? whole : nil
+    }
 }

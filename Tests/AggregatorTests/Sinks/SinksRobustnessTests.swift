@@ -257,6 +257,11 @@ struct SinksRobustnessTests {
         let bigQuery =
             "{\"insertErrors\":[{\"index\":1,\"errors\":[{\"reason\":\"timeout\",\"message\":\"m\"}]},"
             + "{\"index\":2,\"errors\":[{\"reason\":\"invalid\"}]}]}"
+        let monitoring =
+            "{\"error\":{\"code\":400,\"message\":\"No: wait: timeSeries[1]; bad: timeSeries[2]\",\"details\":["
+            + "{\"@type\":\"x/google.monitoring.v3.CreateTimeSeriesSummary\",\"totalPointCount\":3,"
+            + "\"successPointCount\":1,\"errors\":[{\"status\":{\"code\":14,\"message\":\"wait\"},\"pointCount\":1},"
+            + "{\"status\":{\"code\":3,\"message\":\"bad\"},\"pointCount\":1}]}]}}"
         let envelope = RequestEnvelope(
             open: Array("{\"rows\":[".utf8), separator: Array(",".utf8), close: Array("]}".utf8))
         let request = SinkRequest(
@@ -265,6 +270,7 @@ struct SinksRobustnessTests {
         for (text, read) in [
             (honeycomb, { ItemVerdicts(honeycomb: $0) }),
             (bigQuery, { ItemVerdicts(bigQuery: $0) }),
+            (monitoring, { ItemVerdicts(monitoring: $0, itemCount: 3) }),
         ] as [(String, ([UInt8]) -> ItemVerdicts?)] {
             let whole = try #require(read(Array(text.utf8)))
             guard
@@ -299,6 +305,43 @@ struct SinksRobustnessTests {
         guard case .refused = verdicts.outcome(of: damaged, in: envelope) else {
             Issue.record("not refused")
             return
+        }
+    }
+
+    /// OpenTSDB repeats the points that failed.
+    @Test func openTSDBsAnswersDamaged() throws {
+        let envelope = RequestEnvelope(
+            open: Array("[".utf8), separator: Array(",".utf8), close: Array("]".utf8))
+        let items = ["a", "b", "c"].map {
+            "{\"metric\":\"m\",\"timestamp\":1,\"value\":2,\"tags\":{\"x\":\"\($0)\",\"y\":\"z\"}}"
+        }
+        let request = SinkRequest(
+            cycle: 1, pointCount: 3, body: Array("[\(items.joined(separator: ","))]".utf8))
+        let answer =
+            "{\"success\":1,\"failed\":1,\"timeouts\":1,\"errors\":[{\"datapoint\":{\"metric\":\"m\",\"timestamp\":1,"
+            + "\"value\":\"2\",\"tags\":{\"y\":\"z\",\"x\":\"b\"}},\"error\":\"Write timedout\"},"
+            + "{\"datapoint\":{\"tags\":{\"y\":\"z\",\"x\":\"c\"},\"metric\":\"m\"},\"error\":\"Unknown metric\"}]}"
+        func read(_ body: some Collection<UInt8>) -> ItemVerdicts? {
+            ItemVerdicts(openTSDB: Array(body), of: request, in: envelope)
+        }
+        let whole = try #require(read(answer.utf8)).outcome(of: request, in: envelope)
+        guard case .partly(let remaining, let refused, _) = whole else {
+            Issue.record("\(whole)")
+            return
+        }
+        #expect(remaining?.body == Array("[\(items[1])]".utf8))
+        #expect(refused?.body == Array("[\(items[2])]".utf8))
+        for cut in 0..<answer.utf8.count { #expect(read(answer.utf8.prefix(cut)) == nil) }
+        for seed in 0..<UInt64(Self.roundCount) {
+            var random = SeededRandom(seed: seed)
+            guard let verdicts = read(Self.damage(Array(answer.utf8), &random)),
+                case .partly(let remaining, let refused, _) = verdicts.outcome(
+                    of: request, in: envelope)
+            else { continue }
+            for part in [remaining, refused].compactMap(\.self) {
+                let rows = try JSONSerialization.jsonObject(with: Data(part.body)) as? [Any]
+                #expect((1...3).contains(rows?.count ?? 0) && part.pointCount <= 3)
+            }
         }
     }
 }

@@ -9,6 +9,10 @@ protocol HTTPSinkBackend {
     mutating func httpRequest(for request: SinkRequest) throws(SinkError) -> HTTPClientRequest
     /// What an answer means for the request.
     func judge(_ response: HTTPClientAnswer, _ request: SinkRequest) -> DeliveryOutcome
+    /// Asks more where an answer leaves open what became of parts of the request; `nil` where `judge` is enough.
+    mutating func inquire(
+        after response: HTTPClientAnswer, _ request: SinkRequest, _ exchange: HTTPExchange
+    ) -> DeliveryOutcome?
     /// Whether an answer says that what `prepare` made is gone.
     mutating func needsPreparation(after response: HTTPClientAnswer) -> Bool
     /// Asks a server which others there are; `nil` where nobody wants to know. Asked anew every quarter
@@ -30,6 +34,9 @@ extension HTTPSinkBackend {
     func judge(_ response: HTTPClientAnswer, _ request: SinkRequest) -> DeliveryOutcome {
         HTTPVerdict.byStatus(response)
     }
+    mutating func inquire(
+        after response: HTTPClientAnswer, _ request: SinkRequest, _ exchange: HTTPExchange
+    ) -> DeliveryOutcome? { nil }
     mutating func deliver(
         _ request: SinkRequest, _ exchange: HTTPExchange
     ) throws(SinkError) -> DeliveryOutcome? { nil }
@@ -173,7 +180,9 @@ final class HTTPDelivery<Backend: HTTPSinkBackend>: SinkDelivery {
                 return .failed(reason: reason, retryAfterSeconds: wasJustPrepared ? nil : 0)
             }
             wasJustPrepared = false
-            let outcome = backend.judge(response, request)
+            let outcome =
+                backend.inquire(after: response, request, exchange)
+                ?? backend.judge(response, request)
             if case .failed = outcome { nextServer() }
             return outcome
         } catch {

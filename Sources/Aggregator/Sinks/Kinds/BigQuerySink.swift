@@ -17,7 +17,14 @@ extension SinkDefinition {
         ) { "/bigquery/v2/projects/\($0)/datasets/\(dataset)/tables/\(table)/insertAll" }
         let encoder = BigQueryEncoder(
             clusterName: options.string("cluster_name", default: "default"))
-        backend.rows = encoder.envelope
+        backend.verdict = { [envelope = encoder.envelope] response, request in
+            guard response.status == 200 else { return HTTPVerdict.byStatus(response) }
+            guard let verdicts = ItemVerdicts(bigQuery: response.body) else {
+                return .failed(reason: "the answer to insertAll is not JSON as documented")
+            }
+            // With skipInvalidRows the others were taken.
+            return verdicts.outcome(of: request, in: envelope)
+        }
         return SinkPlan(
             encoder: encoder, order: .freshestFirst, overwrites: false
         ) { [backend] in HTTPDelivery(backend, [backend.endpoint], environment: $0) }

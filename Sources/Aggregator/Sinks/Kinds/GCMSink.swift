@@ -7,13 +7,14 @@ extension SinkDefinition {
         [SinkOption("metrics", "all (default) or autoscaling")] + GoogleCredentials.options
     ) { (uri, options) throws(SinkConfigurationError) in
         let metrics = try options.choice("metrics", default: "all", of: ["all", "autoscaling"])
-        let backend = try GoogleBackend(
+        var backend = try GoogleBackend(
             options, kind: uri.kind, scope: "https://www.googleapis.com/auth/monitoring",
             server: "monitoring.googleapis.com"
         ) { "/v3/projects/\($0)/timeSeries" }
+        backend.verdict = GoogleBackend.judgeTimeSeries
         return SinkPlan(
             encoder: GCMEncoder(onlyAutoscaling: metrics == "autoscaling"), order: .oldestFirst,
             overwrites: false, latePoints: .onlyInOrder, clusterIsLabel: true
-        ) { HTTPDelivery(backend, [backend.endpoint], environment: $0) }
+        ) { [backend] in HTTPDelivery(backend, [backend.endpoint], environment: $0) }
     }
 }

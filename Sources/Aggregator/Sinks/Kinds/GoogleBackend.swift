@@ -3,8 +3,10 @@ import Wire
 /// One POST of JSON with an access token, to a path with the project in it.
 struct GoogleBackend: HTTPSinkBackend {
     let endpoint: SinkEndpoint
-    /// What stands around rows, where an answer of 200 can name some that were not taken.
-    var rows: RequestEnvelope?
+    /// What an answer means, where its status is not enough.
+    var verdict: @Sendable (HTTPClientAnswer, SinkRequest) -> DeliveryOutcome = { response, _ in
+        HTTPVerdict.byStatus(response)
+    }
     private var credentials: GoogleCredentials
     private let path: @Sendable (String) -> String
     private var authorization: [(name: String, value: String)] = []
@@ -45,11 +47,25 @@ struct GoogleBackend: HTTPSinkBackend {
     }
 
     func judge(_ response: HTTPClientAnswer, _ request: SinkRequest) -> DeliveryOutcome {
-        guard response.status == 200, let rows else { return HTTPVerdict.byStatus(response) }
-        guard let verdicts = ItemVerdicts(bigQuery: response.body) else {
-            return .failed(reason: "the answer to insertAll is not JSON as documented")
+        verdict(response, request)
+    }
+
+    /// `timeSeries.create`: a request can be written in part, whatever the status.
+    static func judgeTimeSeries(
+        _ response: HTTPClientAnswer, _ request: SinkRequest
+    ) -> DeliveryOutcome {
+        let byStatus = HTTPVerdict.byStatus(response)
+        guard byStatus != .accepted,
+            let verdicts = ItemVerdicts(
+                monitoring: response.body, itemCount: request.pointCount)
+        else { return byStatus }
+        if verdicts.failures.count == request.pointCount,
+            verdicts.failures.allSatisfy(\.isTransient)
+        {
+            return .failed(
+                reason: "HTTP \(response.status) \(response.excerpt)",
+                retryAfterSeconds: response.retryAfterSeconds)
         }
-        // With skipInvalidRows the others were taken.
-        return verdicts.outcome(of: request, in: rows)
+        return verdicts.outcome(of: request, in: TimeSeriesWriter.envelope)
     }
 }

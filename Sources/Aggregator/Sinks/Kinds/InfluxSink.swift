@@ -107,13 +107,15 @@ struct InfluxBackend: HTTPSinkBackend {
             return
         }
         try accepted(try query("CREATE DATABASE \(database)", exchange))
-        let duration = "DURATION \(max(3_600, retention / 1_000))s REPLICATION 1 DEFAULT"
-        let created = try query(
-            "CREATE RETENTION POLICY \(policy) ON \(database) \(duration)", exchange)
-        // It exists, perhaps with another duration.
+        let place = "\(policy) ON \(database)"
+        let duration = "DURATION \(max(3_600, retention / 1_000))s REPLICATION 1"
+        let created = try query("CREATE RETENTION POLICY \(place) \(duration) DEFAULT", exchange)
+        // It exists, perhaps with another duration. Shards that are longer than what is to be kept (a week,
+        // where that was for ever) would be an error; 0 lets the server choose.
         if created != nil {
+            let shards = "SHARD DURATION 0s DEFAULT"
             try accepted(
-                try query("ALTER RETENTION POLICY \(policy) ON \(database) \(duration)", exchange))
+                try query("ALTER RETENTION POLICY \(place) \(duration) \(shards)", exchange))
         }
     }
 
@@ -170,20 +172,36 @@ struct InfluxBackend: HTTPSinkBackend {
         return bucketIsMissing || response.status >= 400 && isPolicy
     }
 
-    /// A partial write (400) has stored all points but those that the text counts, which can never
-    /// be stored: their field has another type.
-    func judge(_ response: HTTPClientAnswer, _ request: SinkRequest) -> DeliveryOutcome {
-        let text = Substring(response.excerpt)
-        guard response.status == 400 || response.status == 422,
-            text.range(of: "partial write") != nil
-        else { return HTTPVerdict.byStatus(response) }
-        var refused = request
-        if let mark = text.range(of: "dropped=") {
-            refused.pointCount =
-                Int(text[mark.upperBound...].prefix { $0.isNumber }) ?? request.pointCount
+    /// A partial write has stored all lines but some: they are found, and set aside alone.
+    mutating func inquire(
+        after response: HTTPClientAnswer, _ request: SinkRequest, _ exchange: HTTPExchange
+    ) -> DeliveryOutcome? {
+        guard let first = InfluxPartialWrite(response) else { return nil }
+        let body = isCompressed ? BodyPacking.gunzip(request.body) : request.body
+        guard let body, let lines = InfluxLine.lines(of: body), !lines.isEmpty else {
+            return .refused(reason: first.reason)
         }
-        return .partly(
-            remaining: nil, refused: refused, reason: "HTTP \(response.status) \(text)")
+        let packing: BodyPacking = isCompressed ? .gzip : .none
+        var sieve = InfluxLineSieve(lines, first)
+        while let part = sieve.next() {
+            sieve.take(answer(to: packing.pack(part), exchange))
+        }
+        return sieve.outcome(cycle: request.cycle, packing: packing)
+    }
+
+    private func answer(to body: [UInt8], _ exchange: HTTPExchange) -> InfluxLineSieve.Answer {
+        do throws(SinkError) {
+            let part = SinkRequest(cycle: 0, pointCount: 0, body: body)
+            let response = try exchange(try httpRequest(for: part))
+            if let write = InfluxPartialWrite(response) { return .partial(write) }
+            return switch HTTPVerdict.byStatus(response) {
+            case .refused(let reason): .refused(reason: reason)
+            case .failed(let reason, _): .failed(reason: reason)
+            case .accepted, .partly: .accepted
+            }
+        } catch {
+            return .failed(reason: error.description)
+        }
     }
 
     private static func quoted(_ name: String) -> String {

@@ -9,12 +9,14 @@ struct ItemVerdicts {
     }
 
     var failures: [Failure] = []
+    /// Failures for ever that the answer counts but does not name.
+    var unnamedCount = 0
 
     /// What the failures mean for a request whose body is a row of JSON values in the encoder's
     /// envelope, one for each point.
     func outcome(of request: SinkRequest, in envelope: RequestEnvelope) -> DeliveryOutcome {
-        guard let first = failures.first else { return .accepted }
-        let reason = "\(failures.count) items failed, the first with \(first.reason)"
+        if failures.isEmpty, unnamedCount == 0 { return .accepted }
+        let reason = words
         guard let items = Self.items(of: request.body, in: envelope) else {
             return .refused(reason: reason)
         }
@@ -29,11 +31,36 @@ struct ItemVerdicts {
         }
         return .partly(
             remaining: part(failures.filter(\.isTransient)),
-            refused: part(failures.filter { !$0.isTransient }), reason: reason)
+            refused: unnamedCount > 0 ? whole(request) : part(failures.filter { !$0.isTransient }),
+            reason: reason)
+    }
+
+    /// `3 items refused (invalid), 2 to be tried again (timeout)`: how many, and what was said of the first.
+    private var words: String {
+        let (again, refused) = (failures.filter(\.isTransient), failures.filter { !$0.isTransient })
+        var parts: [String] = []
+        if let first = refused.first {
+            parts.append("\(refused.count) items refused (\(first.reason))")
+        }
+        if unnamedCount > 0 {
+            parts.append("\(unnamedCount) items refused, and the answer does not say which")
+        }
+        if let first = again.first {
+            parts.append("\(again.count) items to be tried again (\(first.reason))")
+        }
+        return parts.joined(separator: ", ")
+    }
+
+    /// All items where nobody knows which were refused; it counts as many points as were.
+    private func whole(_ request: SinkRequest) -> SinkRequest {
+        var refused = request
+        let count = unnamedCount + failures.count { !$0.isTransient }
+        refused.pointCount = min(request.pointCount, count)
+        return refused
     }
 
     /// `nil` for a body that no encoder made.
-    private static func items(
+    static func items(
         of body: [UInt8], in envelope: RequestEnvelope
     ) -> [ArraySlice<UInt8>]? {
         let end = body.count - envelope.close.count
@@ -153,18 +180,18 @@ extension ItemVerdicts {
         return failure
     }
 
-    private static func read(
-        _ body: [UInt8], _ parse: (inout JSONScanner) throws(JSONError) -> [Failure]
-    ) -> [Failure]? {
-        body.withUnsafeBytes { raw -> [Failure]? in
-            var json = JSONScanner(raw)
-            do throws(JSONError) {
-                let failures = try parse(&json)
+    /// What `parse` makes of a whole document; `nil` for one that is not as it should be.
+    static func read<Found>(
+        _ body: some Collection<UInt8>, _ parse: (inout JSONScanner) throws(JSONError) -> Found
+    ) -> Found? {
+        do throws(JSONError) {
+            return try JSONScanner.read(Array(body)) { (json) throws(JSONError) in
+                let found = try parse(&json)
                 try json.end()
-                return failures
-            } catch {
-                return nil
+                return found
             }
+        } catch {
+            return nil
         }
     }
 }

@@ -22,14 +22,15 @@ extension SinkDefinition {
         settings.location = options.string("cluster_location", default: settings.zone)
         settings.intervalMilliseconds = try options.duration(
             "min_interval_sec", defaultMilliseconds: 0, bareSeconds: true)
-        let backend = try GoogleBackend(
+        var backend = try GoogleBackend(
             options, kind: uri.kind, scope: "https://www.googleapis.com/auth/monitoring.write",
             server: "monitoring.googleapis.com"
         ) { "/v3/projects/\($0)/timeSeries" }
+        backend.verdict = GoogleBackend.judgeTimeSeries
         // Cloud Monitoring refuses points older than the newest of a series.
         return SinkPlan(
             encoder: StackdriverEncoder(settings), order: .oldestFirst, overwrites: false,
             latePoints: .onlyInOrder
-        ) { HTTPDelivery(backend, [backend.endpoint], environment: $0) }
+        ) { [backend] in HTTPDelivery(backend, [backend.endpoint], environment: $0) }
     }
 }

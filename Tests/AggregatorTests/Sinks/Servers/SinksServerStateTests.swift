@@ -51,6 +51,18 @@ struct SinksServerStateTests {
         #expect(set.statuses[0].refusedRequests == 0 && set.statuses[0].queuedRequests == 0)
     }
 
+    /// What Heapster left behind: a policy without an end, whose shards are longer than what is to be kept now.
+    @Test(.enabled(if: BackendServer.has("influxd")))
+    func aPolicyWithoutAnEndGetsOne() throws {
+        let server = try SinksServerTests.influx()
+        _ = try query(server, "CREATE DATABASE k8s WITH NAME \"default\"")
+        try SinkRun.send(
+            "influxdb:http://127.0.0.1:\(server.port)?retention=48h", cycles: SinkRun.cycles(1))
+        #expect(
+            try query(server, "SHOW RETENTION POLICIES ON k8s")
+                .contains("[\"default\",\"48h0m0s\",\"24h0m0s\",1,true]"))
+    }
+
     /// Sends a cycle, and once more as a late node's coming has amended it.
     private func sendAmended(_ flag: String, cycle: Int64) throws {
         let set = try SinkRun.make(flag)

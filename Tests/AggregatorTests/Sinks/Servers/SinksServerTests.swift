@@ -12,11 +12,11 @@ struct SinksServerTests {
     // MARK: InfluxDB
 
     static func influx(
-        _ options: String = "", folder: URL? = nil, port: UInt16? = nil
+        _ options: String = "", data: String = "", folder: URL? = nil, port: UInt16? = nil
     ) throws -> BackendServer {
         let path = try #require(BackendServer.find("influxd"))
         return try BackendServer(path, folder: folder, port: port) { folder, port in
-            try StoreArguments.influxDB(in: folder, port: port, http: options)
+            try StoreArguments.influxDB(in: folder, port: port, http: options, data: data)
         }
     }
 
@@ -115,21 +115,6 @@ struct SinksServerTests {
         set.stop(timeoutMilliseconds: 500)
         #expect(set.statuses[0].queuedRequests == 1)
         #expect(set.statuses[0].lastError?.contains("401") == true)
-    }
-
-    @Test(.enabled(if: BackendServer.has("influxd")))
-    func influxDBRefusesOnePointAndKeepsTheOthers() throws {
-        let server = try Self.influx()
-        _ = try server.http(.post, "/query?q=CREATE+DATABASE+k8s+WITH+NAME+%22default%22")
-        _ = try server.http(.post, "/write?db=k8s", body: "memory/usage,x=y value=\"text\"")
-        let set = try SinkRun.make("influxdb:http://127.0.0.1:\(server.port)")
-        set.offer(SinkRun.batch(SinkRun.cycles(1)[0]))
-        set.stop(timeoutMilliseconds: 5_000)
-        let status = set.statuses[0]
-        #expect(status.refusedRequests == 1 && status.refusedPoints == 5, "\(status)")
-        #expect(status.deliveredPoints == 20 && status.queuedRequests == 0)
-        #expect(status.lastError?.contains("field type conflict") == true)
-        #expect(try Self.influxNumber(server, "SELECT COUNT(value) FROM \"cpu/usage_rate\"") == 5)
     }
 
     // MARK: VictoriaMetrics
