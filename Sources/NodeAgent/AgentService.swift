@@ -23,8 +23,8 @@ final class AgentService {
     private var lastFrameMilliseconds: Int64 = .min
     private var announcedMachine: MachineFacts
     private var isStopping = false
-    /// Steps until what only the start needed is let go from memory once more.
-    private var stepsToTrim: Int64 = 3
+    /// Steps until what only the start or a handshake needed is let go from memory.
+    private var stepsToTrim: Int64 = 2
     private var streamingCount = 0
 
     /// Frames between two steps, for what has just appeared, come no closer than this.
@@ -117,6 +117,7 @@ final class AgentService {
         }
         announce()
         scheduleStep()
+        prepareStep()
         for link in links { link.start() }
         while !isStopping { loop.turn(waitMillisecondsMax: -1) }
         leave()
@@ -177,6 +178,7 @@ final class AgentService {
     private func step() {
         if let step = schedule.takeStep(Self.now(loop.clock)) {
             let begin = Int64(loop.clock.realtimeNanoseconds / 1_000_000)
+            if lastFrameMilliseconds == .min { ResidentMemory.releaseText() }
             let changes = sampler.step(into: outbox.encoder, state: agentState)
             append(step: step, readDelay: begin - step, changes)
             lastFrameMilliseconds = step
@@ -184,7 +186,7 @@ final class AgentService {
             announceMachine()
             for notice in sampler.files.takeNotices() { Diagnostics.info(notice) }
             if sampler.hasPending { scheduleNewcomers() }
-            trimMemory()
+            prepareStep()
         }
         if let jump = schedule.lastJump { report(jump) }
         scheduleStep()
@@ -201,20 +203,19 @@ final class AgentService {
         }
     }
 
-    /// Code that ran only at the start or for a TLS handshake leaves this process's resident memory,
-    /// some steps after each connection and once a minute; what is used comes back from the page cache
-    /// with a few dozen minor faults. So does the heap's free memory, which comings and goings scatter.
-    private func trimMemory() {
+    /// Does between steps what need not be done in one: looks for what no event tells of, and lets go from
+    /// memory what only that, the start or a handshake used.
+    private func prepareStep() {
+        let isRescanDue = sampler.isRescanDue(inMilliseconds: schedule.resolutionMilliseconds)
+        if isRescanDue {
+            ResidentMemory.releaseText()
+            sampler.rescan()
+        }
+        stepsToTrim -= 1
+        if isRescanDue || stepsToTrim == 0 { ResidentMemory.trim() }
         let streaming = outbox.deliveries.count(where: \.isStreaming)
         if streaming > streamingCount { stepsToTrim = 3 }
         streamingCount = streaming
-        stepsToTrim -= 1
-        guard stepsToTrim <= 0 else { return }
-        stepsToTrim = max(3, 60_000 / schedule.resolutionMilliseconds)
-        hw_malloc_trim()
-        if hw_release_text() < 0 {
-            Diagnostics.debug("cannot trim resident memory: \(hw_errno())")
-        }
     }
 
     private func append(step: Int64, readDelay: Int64, _ changes: [SubjectChange]) {
@@ -287,16 +288,16 @@ final class AgentService {
         guard let newcomerTimer else { return }
         if let descriptor = sampler.watchDescriptor { loop.setInterest([], of: descriptor) }
         let clock = Int64(loop.clock.realtimeNanoseconds / 1_000_000)
-        let elapsed = clock - lastFrameMilliseconds
-        let wait = Self.newcomerIntervalMilliseconds - min(max(elapsed, 0), 80)
+        let soonest = max(lastFrameMilliseconds, clock - 80)
+        let wait = Self.newcomerIntervalMilliseconds - max(clock - soonest, 0)
         loop.schedule(newcomerTimer, afterNanoseconds: UInt64(wait) * 1_000_000)
     }
 
     private func sampleNewcomers() {
         if let descriptor = sampler.watchDescriptor { loop.setInterest(.read, of: descriptor) }
-        // The step that is about to come sees them too.
+        // The step that is about to come sees them too, and the first frame has everything.
         let clock = Int64(loop.clock.realtimeNanoseconds / 1_000_000)
-        guard clock > lastFrameMilliseconds, schedule.nextStepMilliseconds - clock > 50 else {
+        guard lastFrameMilliseconds > .min, clock > lastFrameMilliseconds, schedule.nextStepMilliseconds - clock > 50 else {
             return
         }
         let changes = sampler.stepNew(into: outbox.encoder)

@@ -22,6 +22,8 @@ struct NodeAgent {
             return 0
         }
         do throws(AgentUsageError) {
+            // Reading certificates takes megabytes of code, and so did getting here.
+            ResidentMemory.releaseText()
             let configuration = try AgentConfiguration(line)
             Diagnostics.setMinimumLevel(configuration.logLevel)
             let sampler = try makeSampler(configuration)

@@ -143,6 +143,8 @@ final class AggregatorLink: StreamConnectionDelegate {
     // MARK: The connection
 
     func opened(_ connection: StreamConnection) {
+        // Nothing of a handshake is needed for what follows.
+        ResidentMemory.releaseText()
         let now = now
         let hello = hello()
         scratch.removeAll(keepingCapacity: true)
@@ -162,6 +164,7 @@ final class AggregatorLink: StreamConnectionDelegate {
         }
         if !wasStreaming, state.isStreaming {
             Diagnostics.info("delivering to aggregator \(address)")
+            ResidentMemory.releaseText()
         }
         options.received()
         // Closing inside a delivery would take the bytes away.

@@ -2,13 +2,19 @@ import Wire
 
 /// How cgroups become subjects and stop being them.
 extension Sampler {
-    /// Looks for cgroups that came and went.
+    /// Looks for cgroups that came and went; what that changed since the last call.
     func discover(_ begin: Int64) -> [SubjectChange] {
-        guard let tree else { return registry.takeChanges() }
         let now = begin / 1_000_000
+        look(now, isRescan: now - lastRescan >= configuration.rescanIntervalMilliseconds)
+        return registry.takeChanges()
+    }
+
+    /// The same at `now`, in milliseconds, without taking the changes.
+    func look(_ now: Int64, isRescan: Bool) {
+        guard let tree else { return }
         var change = tree.update()
         var isRetry = false
-        if now - lastRescan >= configuration.rescanIntervalMilliseconds {
+        if isRescan {
             lastRescan = now
             let more = tree.rescan()
             change.added += more.added
@@ -37,7 +43,6 @@ extension Sampler {
         if !podsToResolve.isEmpty { resolveNetworks() }
         if isFirstDiscovery { lookForStorage() }
         isFirstDiscovery = false
-        return registry.takeChanges()
     }
 
     /// Makes subjects of new cgroups as soon as they have a process, or have waited long enough.

@@ -178,6 +178,21 @@ final class Sampler {
     var slowFileCount: Int64 { cgroups?.slowFileCount ?? 0 }
     var skippedReadCount: Int64 { cgroups?.skippedReadCount ?? 0 }
 
+    /// Whether `rescan` would be due at a step that comes in so many milliseconds.
+    func isRescanDue(inMilliseconds wait: Int64) -> Bool {
+        let now = clock.monotonicNanoseconds() / 1_000_000
+        return isFirstDiscovery || now + wait - lastRescan >= configuration.rescanIntervalMilliseconds
+    }
+
+    /// Looks at everything that no event tells of, ahead of the step that would do it otherwise: the step is
+    /// shorter, and what both need is not in memory at the same time. The step tells the changes.
+    func rescan() {
+        let now = clock.monotonicNanoseconds() / 1_000_000
+        look(now, isRescan: !isFirstDiscovery)
+        isFirstDiscovery = false
+        lastRescan = now
+    }
+
     /// Takes a sample of everything; see the type's own description.
     ///
     /// The encoder must have been given exactly the changes returned so far.
