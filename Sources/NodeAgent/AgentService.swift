@@ -297,7 +297,9 @@ final class AgentService {
         if let descriptor = sampler.watchDescriptor { loop.setInterest(.read, of: descriptor) }
         // The step that is about to come sees them too, and the first frame has everything.
         let clock = Int64(loop.clock.realtimeNanoseconds / 1_000_000)
-        guard lastFrameMilliseconds > .min, clock > lastFrameMilliseconds, schedule.nextStepMilliseconds - clock > 50 else {
+        guard lastFrameMilliseconds > .min, clock > lastFrameMilliseconds,
+            schedule.nextStepMilliseconds - clock > 50
+        else {
             return
         }
         let changes = sampler.stepNew(into: outbox.encoder)

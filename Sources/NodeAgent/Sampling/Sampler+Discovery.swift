@@ -192,6 +192,9 @@ extension Sampler {
             filesystems?.podsChanged()
             filesystems?.remove(ofPod: entry.slot, registry: &registry)
             podSlots = podSlots.filter { $0.value != entry.slot }
+            // Its containers went before it, and each left it here.
+            podsToResolve.remove(path)
+            podsUnresolved.remove(path)
         } else if entry.kind == .container {
             podsToResolve.insert(CgroupTree.parent(of: path))
         }

@@ -181,7 +181,8 @@ final class Sampler {
     /// Whether `rescan` would be due at a step that comes in so many milliseconds.
     func isRescanDue(inMilliseconds wait: Int64) -> Bool {
         let now = clock.monotonicNanoseconds() / 1_000_000
-        return isFirstDiscovery || now + wait - lastRescan >= configuration.rescanIntervalMilliseconds
+        return isFirstDiscovery
+            || now + wait - lastRescan >= configuration.rescanIntervalMilliseconds
     }
 
     /// Looks at everything that no event tells of, ahead of the step that would do it otherwise: the step is
