@@ -50,7 +50,7 @@ let package = Package(
 
         // Stands in for a cluster's agents; not part of what is deployed.
         .executableTarget(
-            name: "heapwire-fleet", dependencies: ["Wire"], path: "Benchmarks/Fleet",
+            name: "heapwire-fleet", dependencies: ["Wire", "WireTLS"], path: "Benchmarks/Fleet",
             swiftSettings: strict),
 
         // Not a product: what the codec and others make of recorded samples. See docs/wire.md.

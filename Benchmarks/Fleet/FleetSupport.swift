@@ -1,6 +1,7 @@
 import Foundation
 import Synchronization
 import Wire
+import WireTLS
 
 /// Why a command ends without success.
 enum FleetFailure: Error, CustomStringConvertible {
@@ -20,11 +21,33 @@ enum FleetFailure: Error, CustomStringConvertible {
 
 /// Flags that the commands have in common.
 enum FleetOptions {
-    static func address(_ line: inout CommandLine) throws -> SocketAddress {
+    static let flags: [Flag] = [
+        Flag("aggregator", "HOST:PORT", "The aggregator's ingest port."),
+        Flag("agent-token-file", "FILE", "The token that the aggregator wants of agents."),
+        Flag(
+            "ca-file", "FILE",
+            "Speak TLS; whose certificates of aggregators are believed (PEM). Without it plain TCP."
+        ),
+        Flag(
+            "server-name", "NAME",
+            "The name in the aggregator's certificate. Default: the host in --aggregator."),
+    ]
+
+    static func target(_ line: inout CommandLine) throws -> FleetTarget {
         guard let text = line.text("aggregator") else {
             throw FleetFailure.usage("--aggregator is missing")
         }
-        return try HostAndPort(parsing: text).resolve()[0]
+        let named = try HostAndPort(parsing: text)
+        let name = line.text("server-name")
+        var tls: TLSFiles?
+        if let path = line.text("ca-file") {
+            tls = try TLSFiles(
+                TLSFiles.Paths(authorities: path), role: .client, minimum: .tls13)
+        } else if name != nil {
+            throw FleetFailure.usage("--server-name is about TLS; give --ca-file with it")
+        }
+        return FleetTarget(
+            address: try named.resolve()[0], serverName: name ?? named.host, tls: tls)
     }
 
     static func token(_ line: inout CommandLine) throws -> String? {

@@ -36,8 +36,9 @@ enum HeapwireFleet {
         """
 
     private static func parse(
-        _ arguments: [String], _ command: String, _ flags: [Flag]
+        _ arguments: [String], _ command: String, _ own: [Flag]
     ) throws -> CommandLine? {
+        let flags = FleetOptions.flags + own
         let line = CommandLine(arguments, flags: flags)
         if line.wantsHelp {
             FleetOutput.line(

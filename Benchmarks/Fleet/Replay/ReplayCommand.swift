@@ -9,7 +9,6 @@ final class ReplayCommand {
         Flag(
             "summary-dir", "DIR",
             "Folder with summary_NODE_nK.json: what the kubelet of NODE answered at step K."),
-        Flag("aggregator", "HOST:PORT", "The aggregator's ingest port."),
         Flag(
             "base-time", "TIME",
             "Time of step 0, RFC 3339, or \"now\" for a last step at the present. Times within the "
@@ -30,7 +29,6 @@ final class ReplayCommand {
         Flag(
             "write-pods", "FILE",
             "Write the PodList with the container IDs of the frames, so that names can be joined."),
-        Flag("agent-token-file", "FILE", "The token that the aggregator wants of agents."),
         Flag("timeout", "DURATION", default: "30s", "Give up when a step takes longer."),
     ]
 
@@ -58,14 +56,14 @@ final class ReplayCommand {
             try data.write(to: URL(fileURLWithPath: path), options: .atomic)
         }
         let shift = try chooseTimes(&line)
-        let address = try FleetOptions.address(&line)
+        let target = try FleetOptions.target(&line)
         let token = try FleetOptions.token(&line)
         for (name, summaries) in recording.nodes.sorted(by: { $0.key < $1.key }) {
             let node = ReplayNode(name: name, stepCount: recording.stepCount)
             let identity = FleetLink.Identity(
                 nodeName: name, runID: (0..<16).map { _ in UInt8.random(in: 0...255) },
                 token: token, stamp: { $0 })
-            let link = FleetLink(identity, log: node.log, address: address, loop: loop, box: box)
+            let link = FleetLink(identity, log: node.log, target: target, loop: loop, box: box)
             let subjects = summaries.map { summary in
                 summary.map { SummarySubjects($0, shift: shift, containerIDs: containerIDs) }
             }

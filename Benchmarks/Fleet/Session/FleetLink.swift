@@ -31,7 +31,7 @@ final class FleetLink: StreamConnectionDelegate {
     private(set) var resolutionMilliseconds: Int64 = 0
     /// What the log has is sent to an aggregator that has nothing, however much it is.
     private let bringsAll: Bool
-    private let address: SocketAddress
+    private let target: FleetTarget
     private let loop: EventLoop
     private let box: CounterBox
     private var state = State.idle
@@ -54,13 +54,13 @@ final class FleetLink: StreamConnectionDelegate {
     private static let changesPerRecord = 1_000
 
     init(
-        _ identity: Identity, log: FrameLog, address: SocketAddress, loop: EventLoop,
+        _ identity: Identity, log: FrameLog, target: FleetTarget, loop: EventLoop,
         box: CounterBox, bringsAll: Bool = false
     ) {
         self.bringsAll = bringsAll
         self.identity = identity
         self.log = log
-        self.address = address
+        self.target = target
         self.loop = loop
         self.box = box
     }
@@ -74,7 +74,7 @@ final class FleetLink: StreamConnectionDelegate {
         state = .connecting
         do throws(TransportError) {
             let connection = StreamConnection(
-                try SocketStream(connectingTo: address), loop: loop, inputByteCountMax: 65_536,
+                try target.stream(), loop: loop, inputByteCountMax: 65_536,
                 outputByteCountMax: Self.outputLimit, delegate: self)
             self.connection = connection
             try connection.start()

@@ -47,7 +47,7 @@ final class FleetShard {
             nodeName: names.nodeName, runID: runID, token: options.token,
             stamp: { names.stamp($0) })
         return FleetLink(
-            identity, log: log, address: options.address, loop: loop, box: box,
+            identity, log: log, target: options.target, loop: loop, box: box,
             bringsAll: options.backlog > 0)
     }
 

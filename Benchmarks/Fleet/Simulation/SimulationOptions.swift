@@ -25,7 +25,7 @@ struct SimulationOptions {
     var threads: Int
     var connectsPerSecond: Int
     var seed: UInt64
-    var address: SocketAddress
+    var target: FleetTarget
     var token: String?
     var podsPath: String?
     var watchedPID: Int?
@@ -65,8 +65,6 @@ struct SimulationOptions {
         Flag("threads", "N", default: "1", "Event loops."),
         Flag("connect-rate", "N", default: "2000", "Connections opened in a second."),
         Flag("seed", "N", default: "1", "Repeats the same figures."),
-        Flag("aggregator", "HOST:PORT", "The aggregator's ingest port."),
-        Flag("agent-token-file", "FILE", "The token that the aggregator wants of agents."),
         Flag(
             "write-pods", "FILE",
             "Write the PodList of all nodes as of the first step, and again at the end if pods came "
@@ -97,7 +95,7 @@ struct SimulationOptions {
         threads = line.integer("threads", in: 1...64) ?? 1
         connectsPerSecond = line.integer("connect-rate", in: 1...100_000) ?? 1
         seed = UInt64(line.integer("seed", in: 0...Int.max) ?? 0)
-        address = try FleetOptions.address(&line)
+        target = try FleetOptions.target(&line)
         token = try FleetOptions.token(&line)
         podsPath = line.text("write-pods")
         watchedPID = line.integer("watch-pid", in: 1...Int(Int32.max))

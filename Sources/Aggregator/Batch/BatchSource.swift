@@ -9,6 +9,7 @@ final class BatchSource: Sendable {
     private let custom: CustomMetrics?
     private let options: BatchOptions
     private let missed = Atomic<Int>(0)
+    private let lost = Atomic<Int>(0)
     private let madeAgain = Atomic<Int>(0)
 
     init(index: ClusterIndex, custom: CustomMetrics? = nil, options: BatchOptions = BatchOptions())
@@ -20,16 +21,27 @@ final class BatchSource: Sendable {
 
     var cluster: Cluster { index.cluster }
 
-    /// Nodes that could not be read any more at their cycle, because sinks were slower than cycles
-    /// come; counted once for each sink.
+    /// Nodes that a sink came too late for in their cycle, because it was slower than cycles come. They are
+    /// handed on apart.
     var missedNodes: Int { missed.load(ordering: .relaxed) }
+
+    /// Nodes of a cycle that no sink gets any more: too many were missed, or the history has lost them.
+    var lostNodes: Int { lost.load(ordering: .relaxed) }
 
     /// Nodes whose sets a slow sink had to make for itself, because others were far ahead.
     var nodesMadeAgain: Int { madeAgain.load(ordering: .relaxed) }
 
     func noteMadeAgain() { madeAgain.add(1, ordering: .relaxed) }
 
-    func noteMissed() { missed.add(1, ordering: .relaxed) }
+    /// A sink came too late for a node in its cycle.
+    ///
+    /// - Parameter isInSums: whether the sums of the batch have it, because another sink came in time.
+    func noteMissed(_ node: NodeModel, at cycle: Int64, isInSums: Bool) {
+        missed.add(1, ordering: .relaxed)
+        if !cluster.cycles.noteMissed(cycle, of: node, isInBatch: isInSums) { noteLost(1) }
+    }
+
+    func noteLost(_ count: Int) { lost.add(count, ordering: .relaxed) }
 
     /// - Parameter withCustom: whether pushed metrics, of which only the newest is at hand, belong in.
     func builder(at timestamp: Int64, withCustom: Bool = true) -> NodeSets {

@@ -26,6 +26,25 @@ struct BatchSums: Sendable {
         for (workload, sum) in other.workloads { workloads[workload, default: GroupSum()].add(sum) }
     }
 
+    /// Without workloads.
+    var namespacesOnly: BatchSums {
+        var sums = self
+        sums.workloads = [:]
+        return sums
+    }
+
+    /// Takes the rates of some namespaces from the model's roll-ups, which late frames have mended. Workloads,
+    /// and rates that the roll-ups do not have (disks'), stay as they are.
+    mutating func takeRates(of mended: BatchSums, from rows: [(name: String, row: RollUpRow)]) {
+        for (name, row) in rows where mended.namespaces[name] != nil {
+            for (index, metric) in RollUps.metrics.enumerated()
+            where Rates.counter(of: metric) != nil {
+                guard let value = row.value(at: index) else { continue }
+                namespaces[name]?.replace(metric, value)
+            }
+        }
+    }
+
     /// Namespaces, then workloads, both in the order of their names, then the cluster.
     ///
     /// - Parameter part: leaves out the namespaces and workloads that this has nothing of.

@@ -40,7 +40,7 @@ final class CycleReading: @unchecked Sendable {
     /// A node's sets, as long as somebody reads them.
     private final class MadeNode: @unchecked Sendable {
         var position = -1
-        /// `nil` where the node could not be read any more.
+        /// `nil` where the node could not be read any more; it is late then.
         var sets: NodeSets.Sets? = NodeSets.Sets()
         var readerCount = 0
     }
@@ -76,10 +76,7 @@ final class CycleReading: @unchecked Sendable {
         for position in nodes.indices {
             if let made = take(position, reader) {
                 defer { giveBack(made) }
-                guard let sets = made.sets else {
-                    source.noteMissed()
-                    continue
-                }
+                guard let sets = made.sets else { continue }
                 for index in 0..<sets.count { try body(sets.sets[index]) }
             } else {
                 try makeAgain(position, reader, body)
@@ -166,6 +163,8 @@ final class CycleReading: @unchecked Sendable {
         if read(position, &builder, &made) {
             for index in 0..<made.count { sums.add(made.sets[index]) }
             slot.sets = made
+        } else {
+            source.noteMissed(nodes[position], at: timestamp, isInSums: false)
         }
         self.builder = builder
     }
@@ -181,7 +180,9 @@ final class CycleReading: @unchecked Sendable {
         var made = NodeSets.Sets()
         builder.exchange(&made)
         defer { builder.exchange(&made) }
-        guard read(position, &builder, &made) else { return source.noteMissed() }
+        guard read(position, &builder, &made) else {
+            return source.noteMissed(nodes[position], at: timestamp, isInSums: true)
+        }
         for index in 0..<made.count { try body(made.sets[index]) }
     }
 

@@ -30,6 +30,13 @@ struct GroupSum: Sendable {
         for (name, value) in other.named { named[name, default: 0] &+= value }
     }
 
+    /// Puts a sum that is known otherwise into the place of what was added up.
+    mutating func replace(_ metric: MetricID, _ value: Double) {
+        guard let index = AdditiveMetrics.index(of: metric), present >> UInt64(index) & 1 != 0
+        else { return }
+        values[index] = value
+    }
+
     /// In the order of the catalogue, names that are not in it behind.
     var samples: [MetricSample] {
         var found: [MetricSample] = []

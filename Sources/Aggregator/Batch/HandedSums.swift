@@ -6,7 +6,9 @@ import Wire
 /// lose those that an amendment lacks.
 ///
 /// A cycle has a *base*, the sums of its batch, which the first sink to read that leaves here, and
-/// *late* parts. At most `limit` sums (about 400 bytes each) are kept; the oldest cycles go first.
+/// *late* parts. Where late frames have given a node that is in the base its true rates, its namespaces are
+/// *mended*: their rates are the roll-ups' from then on. At most `limit` sums (about 400 bytes each) are
+/// kept; the oldest cycles go first.
 final class HandedSums: Sendable {
     /// Sums of namespaces and workloads over all cycles: 64 MiB.
     static let defaultLimit = 160_000
@@ -14,7 +16,9 @@ final class HandedSums: Sendable {
     private struct Cycle {
         var base: BatchSums?
         var late = BatchSums()
-        var count: Int { (base?.count ?? 0) + late.count }
+        /// Only their names matter.
+        var mended = BatchSums()
+        var count: Int { (base?.count ?? 0) + late.count + mended.count }
     }
 
     private struct State {
@@ -39,13 +43,24 @@ final class HandedSums: Sendable {
         change(cycle) { $0.late.add(sums) }
     }
 
-    /// Everything of a cycle, and what of it came late; `nil` where its base is not known.
-    func sums(at cycle: Int64) -> (all: BatchSums, late: BatchSums)? {
-        state.withLock { state in
-            guard let found = state.cycles[cycle], var sums = found.base else { return nil }
-            sums.add(found.late)
-            return (sums, found.late)
+    /// A node that is in the base was handed on with other rates since.
+    func noteMended(_ sums: BatchSums, at cycle: Int64) {
+        change(cycle) { $0.mended.add(sums.namespacesOnly) }
+    }
+
+    /// Everything of a cycle, and what of it has changed since its batch; `nil` where its base is not known.
+    ///
+    /// - Parameter rollUps: have the rates of what was mended.
+    func sums(at cycle: Int64, _ rollUps: RollUps) -> (all: BatchSums, changed: BatchSums)? {
+        let found = state.withLock { $0.cycles[cycle] }
+        guard let found, var all = found.base else { return nil }
+        all.add(found.late)
+        var changed = found.late
+        if found.mended.hasAny {
+            all.takeRates(of: found.mended, from: rollUps.rows(at: cycle).namespaces)
+            changed.add(found.mended)
         }
+        return (all, changed)
     }
 
     private func change(_ cycle: Int64, _ body: (inout Cycle) -> Void) {

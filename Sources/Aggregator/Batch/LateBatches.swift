@@ -19,10 +19,13 @@ struct LateBatches {
         let atHand = isCheap ? cycles.compactMap { node.cycleRows(at: $0) } : []
         if atHand.count == cycles.count {
             for rows in atHand.sorted(by: { $0.step < $1.step }) {
-                if let joined = source.joined(node, rows) { show(joined, rows, body) }
+                if let joined = source.joined(node, rows) {
+                    show(joined, rows, isMended: false, body)
+                }
             }
             return
         }
+        var count = 0
         var joined: JoinedNode?
         try CycleReplay(node: node).read(cycles) { rows in
             let current: JoinedNode
@@ -32,26 +35,33 @@ struct LateBatches {
                 current = source.join(node, rows)
                 joined = current
             }
-            show(current, rows, body)
+            count += 1
+            show(current, rows, isMended: late.mended.contains(rows.step), body)
         }
+        source.noteLost(cycles.count - count)
     }
 
     private func show(
-        _ node: JoinedNode, _ rows: CycleRows, _ body: (_ cycle: Int64, [MetricSet]) -> Void
+        _ node: JoinedNode, _ rows: CycleRows, isMended: Bool,
+        _ body: (_ cycle: Int64, [MetricSet]) -> Void
     ) {
         var builder = source.builder(at: rows.step, withCustom: false)
         builder.build(node, rows)
         var sums = BatchSums()
         for set in builder.sets[..<builder.count] { sums.add(set) }
-        source.handed.addLate(sums, at: rows.step)
+        if isMended {
+            source.handed.noteMended(sums, at: rows.step)
+        } else {
+            source.handed.addLate(sums, at: rows.step)
+        }
         body(rows.step, Array(builder.sets[..<builder.count]))
     }
 
     /// The sums of a cycle as they are now; empty when the model has forgotten it. Of cycles that an
     /// earlier process handed on only what the roll-ups keep.
     func sums(at cycle: Int64) -> [MetricSet] {
-        if let handed = source.handed.sums(at: cycle) {
-            return handed.all.sets(changedBy: handed.late, namespaceUID: source.namespaceUID)
+        if let handed = source.handed.sums(at: cycle, source.cluster.rollUps) {
+            return handed.all.sets(changedBy: handed.changed, namespaceUID: source.namespaceUID)
         }
         return BatchSums.sets(
             at: cycle, of: source.cluster.rollUps, namespaceUID: source.namespaceUID)

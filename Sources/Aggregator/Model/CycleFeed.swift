@@ -20,6 +20,8 @@ final class CycleFeed: Sendable {
         var late: [String: LateCycles] = [:]
         var lateSince: UInt64?
         var lateLast: UInt64 = 0
+        /// Of what is late, what a sink came too late for.
+        var missedCount = 0
         var clock = Clock.system
     }
 
@@ -101,9 +103,34 @@ final class CycleFeed: Sendable {
         guard !cycles.isEmpty else { return }
         state.withLock { state in
             let now = state.clock.monotonicNanoseconds
-            state.late[node.name, default: LateCycles(node: node, cycles: [])].cycles
-                .formUnion(cycles)
+            var late = state.late[node.name] ?? LateCycles(node: node, cycles: [])
+            late.cycles.formUnion(cycles)
+            late.mended.subtract(cycles)
+            state.late[node.name] = late
             if state.lateSince == nil { state.lateSince = now }
+        }
+    }
+
+    /// So many are read again from the history; where sinks are slower than cycles come for long, more would
+    /// only make them slower.
+    static let missedCountMax = 20_000
+
+    /// A sink came too late for a node's values in a cycle's batch: the history has them.
+    ///
+    /// - Parameter isInBatch: whether other sinks came in time.
+    /// - Returns: false where too many wait already.
+    func noteMissed(_ cycle: Int64, of node: NodeModel, isInBatch: Bool) -> Bool {
+        state.withLock { state in
+            guard state.missedCount < Self.missedCountMax else { return false }
+            let now = state.clock.monotonicNanoseconds
+            var late = state.late[node.name] ?? LateCycles(node: node, cycles: [])
+            let isNew = late.cycles.insert(cycle).inserted
+            if !isInBatch { late.mended.remove(cycle) } else if isNew { late.mended.insert(cycle) }
+            state.late[node.name] = late
+            if isNew { state.missedCount += 1 }
+            if state.lateSince == nil { state.lateSince = now }
+            state.lateLast = now
+            return true
         }
     }
 
@@ -120,6 +147,7 @@ final class CycleFeed: Sendable {
             let found = state.late.values.sorted { $0.node.name < $1.node.name }
             state.late = [:]
             state.lateSince = nil
+            state.missedCount = 0
             return found
         }
     }

@@ -3,8 +3,12 @@ extension CycleFeeder {
     func write(to text: inout PrometheusText) {
         text.family(
             "heapwire_sinks_missed_nodes_total", .counter,
-            "Nodes left out of a cycle because a sink read it when later ones had taken its place")
+            "Nodes that a sink came too late for in their cycle; they are handed on apart")
         text.sample("heapwire_sinks_missed_nodes_total", [], Double(source.missedNodes))
+        text.family(
+            "heapwire_sinks_lost_nodes_total", .counter,
+            "Nodes of a cycle that no sink got: too many were missed, or the history had lost them")
+        text.sample("heapwire_sinks_lost_nodes_total", [], Double(source.lostNodes))
         text.family(
             "heapwire_sinks_nodes_made_again_total", .counter,
             "Nodes of a cycle that were read once more for a sink that was far behind the others")

@@ -214,6 +214,11 @@ import Wire
         #expect(rates.map(\.cycle) == (3...6).map { Self.start + $0 * 10_000 })
         #expect(rates.map { $0.values["cpu/usage_rate"] } == [500, 700, 900, 1_100])
         #expect(rates.map(\.isAmendment) == [false, false, false, true])
+        // It is once in the sums, with its own rates too.
+        let sums = try #require(world.recorder.final["cluster \(Self.start + 60_000)"])
+        #expect(sums["memory/usage"] == 1_060_001)
+        #expect(sums["cpu/usage_rate"] == 1_100)
+        #expect(world.recorder.final["namespace:_unknown \(Self.start + 60_000)"] == sums)
     }
 
     /// ```
@@ -240,23 +245,56 @@ import Wire
             world.recorder.final["cluster \(Self.start + 10_000)"]?["memory/usage"] == 2_020_002)
     }
 
-    @Test func nodesThatCannotBeReadAnyMoreAreCounted() throws {
-        let world = World()
-        world.feeder.begin()
-        world.feeder.turn()
+    /// Two copies are kept, so the first of four cycles is gone by the time it is read: it is handed on
+    /// from the history, with the values and sums that it had.
+    @Test func aNodeThatASinkMissedIsHandedOnLater() throws {
+        let (world, punctual) = (World(), World())
+        for world in [world, punctual] {
+            world.feeder.begin()
+            world.feeder.turn()
+        }
         world.recorder.before = { batch in
-            guard batch.timestamp == Self.start + 10_000 else { return }
+            guard batch.timestamp == Self.start + 10_000, batch.lateness == .onTime else { return }
             for number in 2...4 {
                 #expect(throws: Never.self) {
                     try world.receive("a", at: Self.start + Int64(number) * 10_000)
                 }
             }
         }
-        try world.receive("a", at: Self.start + 10_000)
+        for world in [world, punctual] { try world.receive("a", at: Self.start + 10_000) }
+        for number in 2...4 {
+            punctual.pass(milliseconds: 1_000, steps: 10)
+            try punctual.receive("a", at: Self.start + Int64(number) * 10_000)
+        }
+        punctual.pass(milliseconds: 1_000, steps: 30)
         world.pass(milliseconds: 1_000, steps: 60)
-        // Two copies are kept, so the first of four cycles is gone by the time it is read.
-        #expect(world.recorder.sets("node:a").map(\.cycle).min() == Self.start + 20_000)
-        #expect(world.feeder.source.missedNodes == 1)
+        #expect(world.feeder.source.missedNodes == 1 && world.feeder.source.lostNodes == 0)
+        let late = world.recorder.sets("node:a").filter { $0.lateness == .outOfOrder }
+        #expect(late.map(\.cycle) == [Self.start + 10_000] && late.first?.isAmendment == false)
+        #expect(world.recorder.final.count >= 8)
+        #expect(world.recorder.final == punctual.recorder.final)
+    }
+
+    /// What another sink had in time goes once more, as an amendment, and is in the sums once.
+    @Test func aNodeThatOneOfTwoSinksMissedIsAmended() throws {
+        let world = World()
+        world.feeder.begin()
+        world.feeder.turn()
+        let cycle = Self.start + 10_000
+        try world.receive("a", at: cycle)
+        world.pass(milliseconds: 1_000, steps: 13)
+        let before = world.recorder.final
+        let (model, source) = (try world.agent("a").model, world.feeder.source)
+        source.noteMissed(model, at: cycle, isInSums: true)
+        world.pass(milliseconds: 1_000, steps: 10)
+        let again = world.recorder.sets("node:a")
+        #expect(again.map(\.isAmendment) == [false, true] && again.map(\.cycle) == [cycle, cycle])
+        #expect(world.recorder.final == before)
+        // No more than can be read again.
+        for number in 0...CycleFeed.missedCountMax {
+            source.noteMissed(model, at: cycle - Int64(number) * 10_000, isInSums: false)
+        }
+        #expect(source.lostNodes == 1)
     }
 
     private static func withFolder(_ body: (String) throws -> Void) throws {
