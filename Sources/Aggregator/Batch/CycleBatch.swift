@@ -34,4 +34,6 @@ struct CycleBatch: Batch {
         source.handed.setBase(sums, at: timestamp)
         for set in sums.sets(namespaceUID: source.namespaceUID) { try body(set) }
     }
+
+    func noteDropped() { reading.noteDropped() }
 }

@@ -85,6 +85,12 @@ final class CycleReading: @unchecked Sendable {
         return monitor.withLock { sums }
     }
 
+    /// A sink did not come to read it: all its nodes are missed.
+    func noteDropped() {
+        let isUnread = source.handed.setBase(BatchSums(), at: timestamp)
+        for node in nodes { source.noteMissed(node, at: timestamp, isInSums: !isUnread) }
+    }
+
     private func leave(_ identity: ObjectIdentifier) {
         monitor.withLock {
             positions[identity] = nil

@@ -32,8 +32,16 @@ final class HandedSums: Sendable {
     init(limit: Int = HandedSums.defaultLimit) { self.limit = limit }
 
     /// The sums of a cycle's batch; those that are here already stay.
-    func setBase(_ sums: BatchSums, at cycle: Int64) {
-        change(cycle) { if $0.base == nil { $0.base = sums } }
+    ///
+    /// - Returns: whether there were none.
+    @discardableResult
+    func setBase(_ sums: BatchSums, at cycle: Int64) -> Bool {
+        var isFirst = false
+        change(cycle) {
+            isFirst = $0.base == nil
+            if isFirst { $0.base = sums }
+        }
+        return isFirst
     }
 
     /// Nothing of this cycle was handed on: all of it is late.

@@ -128,11 +128,14 @@ protocol Batch: Sendable {
     func forEachSet<Failure: Error>(
         _ body: (borrowing MetricSet) throws(Failure) -> Void
     ) throws(Failure)
+    /// A sink that was too slow has let it go unread.
+    func noteDropped()
 }
 
 extension Batch {
     var lateness: BatchLateness { .onTime }
     var isRepeated: Bool { false }
+    func noteDropped() {}
 }
 
 /// When a batch is handed out.

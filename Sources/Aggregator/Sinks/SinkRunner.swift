@@ -84,23 +84,27 @@ final class SinkRunner: @unchecked Sendable {
     /// Hands over a batch.
     ///
     /// - Parameter deadline: until when (monotonic nanoseconds) it may wait for room; at that time, or
-    ///   at once where there is none, the oldest batch that waits is dropped and counted.
+    ///   at once where there is none, the oldest batch that waits is dropped and counted; its nodes
+    ///   come late.
     func offer(_ batch: any Batch, waitingUntil deadline: UInt64 = 0) {
-        monitor.withLock {
-            guard admits(batch) else { return }
+        let dropped: (any Batch)? = monitor.withLock {
+            guard admits(batch) else { return nil }
             while inbox.count >= Self.inboxCountMax, !isStopping,
                 environment.clock.monotonicNanoseconds < deadline
             {
                 monitor.wait(untilNanoseconds: deadline)
             }
-            if isStopping || isSuspended { return }
+            if isStopping || isSuspended { return nil }
+            var dropped: (any Batch)?
             if inbox.count >= Self.inboxCountMax {
-                inbox.removeFirst()
+                dropped = inbox.removeFirst()
                 status.skippedCycles += 1
             }
             inbox.append(batch)
             monitor.signal()
+            return dropped
         }
+        dropped?.noteDropped()
     }
 
     private func admits(_ batch: any Batch) -> Bool {

@@ -24,11 +24,14 @@ import Wire
         var before: (any Batch) -> Void = { _ in }
         var keeps = false
         var kept: [any Batch] = []
+        /// Lets cycles go unread, as a sink does that is far behind.
+        var drops = false
 
         init(needsOrder: Bool = false) { self.needsOrder = needsOrder }
 
         func offer(_ batch: any Batch, waitingUntil deadline: UInt64) {
             before(batch)
+            if drops, batch.lateness == .onTime { return batch.noteDropped() }
             if keeps { kept.append(batch) }
             batch.forEachSet { (set: borrowing MetricSet) in
                 var values: [String: Double] = [:]
@@ -273,6 +276,30 @@ import Wire
         #expect(late.map(\.cycle) == [Self.start + 10_000] && late.first?.isAmendment == false)
         #expect(world.recorder.final.count >= 8)
         #expect(world.recorder.final == punctual.recorder.final)
+    }
+
+    @Test func aCycleThatASinkLetGoUnreadIsHandedOnLater() throws {
+        let (world, punctual) = (World(), World())
+        for world in [world, punctual] {
+            world.feeder.begin()
+            world.feeder.turn()
+            for number in 1...5 {
+                world.recorder.drops = world !== punctual && (2...3).contains(number)
+                world.pass(milliseconds: 1_000, steps: 7)
+                for node in ["a", "b"] {
+                    try world.receive(node, at: Self.start + Int64(number) * 10_000)
+                }
+                world.pass(milliseconds: 1_000, steps: 3)
+            }
+            world.recorder.drops = false
+            world.pass(milliseconds: 1_000, steps: 20)
+        }
+        let late = world.recorder.sets("node:b").filter { $0.lateness == .outOfOrder }
+        // Their turns came in the time of the next ones.
+        #expect(Set(late.map(\.cycle)) == [Self.start + 10_000, Self.start + 20_000])
+        #expect(late.allSatisfy { !$0.isAmendment })
+        #expect(world.recorder.final == punctual.recorder.final)
+        #expect(world.feeder.source.lostNodes == 0)
     }
 
     /// What another sink had in time goes once more, as an amendment, and is in the sums once.
