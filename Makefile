@@ -86,6 +86,10 @@ bench-agent: deps ## the agent's cost beside a C floor, 220 containers (root)
 	$(SWIFT) build -c release --product heapwire-aggregator
 	@python3 Benchmarks/Agent/bench.py .build/release
 
+bench-cgroupv2: deps ## what each group of the agent's metrics costs on cgroup v2, in QEMU, in instructions (ten minutes)
+	$(SWIFT) build -c release --product heapwire-agent
+	@scripts/bench-cgroupv2
+
 bench-wire: deps ## bytes and nanoseconds a sample of the codec and others; SAMPLES=FILE.csv.gz
 	$(SWIFT) build -c release --product bench-wire
 	@.build/release/bench-wire $(SAMPLES)

@@ -44,16 +44,17 @@ static void directory(char *out, size_t size, int index, const char *path) {
 
 static int hierarchyCount(void) { return isV2 ? 1 : controllerCount; }
 
-static void make(const char *path) {
+// In v2 a cgroup whose children have controllers may have no process of its own.
+static void make(const char *path, int isLeaf) {
     char where[512];
     for (int i = 0; i < hierarchyCount(); i++) {
         directory(where, sizeof where, i, path);
         if (mkdir(where, 0755) < 0 && errno != EEXIST) fail("mkdir", where);
-        if (isV2) {
+        if (isV2 && !isLeaf) {
             strcat(where, "/cgroup.subtree_control");
             int fd = open(where, O_WRONLY | O_CLOEXEC);
             if (fd >= 0) {
-                // Whatever controllers there are; a leaf loses them again by getting a process.
+                // Whatever controllers there are.
                 for (const char *c = "+memory\0+cpu\0+pids\0+io\0"; *c; c += strlen(c) + 1) {
                     if (write(fd, c, strlen(c)) < 0) continue;
                 }
@@ -109,15 +110,15 @@ int main(int argc, char **argv) {
     char path[512];
     snprintf(path, sizeof path, "%s/cgroup.controllers", root);
     isV2 = access(path, F_OK) == 0;
-    make("kubepods");
-    make("kubepods/burstable");
+    make("kubepods", 0);
+    make("kubepods/burstable", 0);
     pid_t *children = calloc((size_t)podCount, sizeof *children);
     for (int pod = 0; pod < podCount; pod++) {
         podPath(path, sizeof path, pod);
-        make(path);
+        make(path, 0);
         for (int container = 0; container < containersPerPod; container++) {
             containerPath(path, sizeof path, pod, container);
-            make(path);
+            make(path, 1);
         }
         // One child per pod makes the namespace; it and its own child are the containers.
         children[pod] = fork();
