@@ -37,6 +37,7 @@ final class AgentService {
     ) throws(AgentUsageError) {
         self.configuration = configuration
         self.sampler = sampler
+        sampler.betweenParts = ResidentMemory.releaseText
         announcedMachine = sampler.machine
         do throws(TransportError) {
             signals = try SignalDescriptor([SIGTERM, SIGINT, SIGUSR1])
@@ -107,9 +108,9 @@ final class AgentService {
         sampleTimer = loop.makeTimer { [unowned self] in step() }
         sendTimer = loop.makeTimer { [unowned self] in send() }
         newcomerTimer = loop.makeTimer { [unowned self] in sampleNewcomers() }
-        let options = AggregatorLink.Options(security: configuration.security) {
-            [unowned self] in adoptResolution()
-        }
+        let options = AggregatorLink.Options(
+            security: configuration.security, handshakeEnded: ResidentMemory.releaseText
+        ) { [unowned self] in adoptResolution() }
         links = configuration.aggregators.enumerated().map { index, address in
             AggregatorLink(
                 address, index: index, loop: loop, outbox: outbox, options: options

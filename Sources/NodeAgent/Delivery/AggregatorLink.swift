@@ -21,6 +21,8 @@ final class AggregatorLink: StreamConnectionDelegate {
 
     struct Options {
         var security: DeliverySecurity
+        /// What to do when a handshake, TLS's or the session's, is over: its code is not needed any more.
+        var handshakeEnded: () -> Void
         /// What to do when something was received.
         var received: () -> Void
     }
@@ -143,8 +145,7 @@ final class AggregatorLink: StreamConnectionDelegate {
     // MARK: The connection
 
     func opened(_ connection: StreamConnection) {
-        // Nothing of a handshake is needed for what follows.
-        ResidentMemory.releaseText()
+        options.handshakeEnded()
         let now = now
         let hello = hello()
         scratch.removeAll(keepingCapacity: true)
@@ -164,7 +165,7 @@ final class AggregatorLink: StreamConnectionDelegate {
         }
         if !wasStreaming, state.isStreaming {
             Diagnostics.info("delivering to aggregator \(address)")
-            ResidentMemory.releaseText()
+            options.handshakeEnded()
         }
         options.received()
         // Closing inside a delivery would take the bytes away.

@@ -19,7 +19,9 @@ extension Sampler {
             let more = tree.rescan()
             change.added += more.added
             change.removed += more.removed
+            betweenParts()
             readMachine()
+            betweenParts()
             readAnew(cgroups?.recovered(onlyFailed: false) ?? [])
             podsToResolve.formUnion(podsUnresolved)
             podsUnresolved.removeAll(keepingCapacity: true)

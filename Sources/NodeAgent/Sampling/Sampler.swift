@@ -71,6 +71,8 @@ final class Sampler {
     private var lastOOMKills: Int64?
     private var killSteps = 0
     var isFirstDiscovery = true
+    /// Called between the parts of a rescan, whose code has little in common.
+    var betweenParts: () -> Void = {}
     /// Slots added since the last sample.
     var newPaths: [String] = []
     /// Subjects that the encoder refused; never reset.
