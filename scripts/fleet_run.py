@@ -1,5 +1,6 @@
 """An aggregator and a simulated fleet as child processes, for scripts that watch both."""
 
+import atexit
 import http.client
 import os
 import resource
@@ -27,6 +28,13 @@ def binaries():
     return shown.stdout.strip()
 
 
+def end(process):
+    """Nothing stays behind, however the script ends."""
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
 class Aggregator:
     """`enter` is called in the child before it becomes the aggregator. `wait`: until agents may come."""
 
@@ -44,6 +52,7 @@ class Aggregator:
             [f"{bin}/heapwire-aggregator", f"--port={self.port}", f"--ingest-port={self.ingest_port}",
              "--max-connections=60000", "--max-nodes=60000", f"--log-level={log_level}", *flags],
             preexec_fn=prepare, stdout=sys.stderr)
+        atexit.register(end, self.process)
         self.pid = self.process.pid
         for _ in range(300 if wait else 0):
             if self.listens():
@@ -103,6 +112,7 @@ class Fleet:
             [f"{bin}/heapwire-fleet", "simulate", f"--aggregator=127.0.0.1:{aggregator.ingest_port}",
              f"--watch-pid={aggregator.pid}", *words],
             stdout=subprocess.PIPE, text=True)
+        atexit.register(end, self.process)
 
     def is_running(self):
         return self.process.poll() is None

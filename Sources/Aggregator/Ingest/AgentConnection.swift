@@ -74,7 +74,7 @@ final class AgentConnection: StreamConnectionDelegate, HandshakeGate {
     }
 
     func handshakeWaits(_ connection: StreamConnection) {
-        handshakes.add(connection, isKnown: knownAddresses.contains(socket.peer))
+        handshakes.add(connection, known: knownAddresses.address(of: socket.peer))
     }
 
     func opened(_ connection: StreamConnection) {

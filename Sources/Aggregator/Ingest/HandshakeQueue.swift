@@ -6,13 +6,16 @@ import Wire
 /// A step takes up to a millisecond of CPU, as much as dozens of frames, and any stranger can ask for one. So
 /// none is made where its bytes are read: all wait for the end of the loop's turn, after every frame
 /// that was there, and get a few milliseconds of each turn. Addresses from which agents were welcomed
-/// before come first, in order; strangers last, and of these the newest first: in a flood whoever comes
-/// now has a chance, and the old ones would not be done in time anyway.
+/// before come first, in order, a few of each: a stranger may share an agent's address (a pod behind its
+/// node's). Strangers come last, and of these the newest first: in a flood whoever comes now has a
+/// chance, and the old ones would not be done in time anyway.
 final class HandshakeQueue {
     private let loop: EventLoop
-    private var known: [StreamConnection] = []
+    private var known: [(connection: StreamConnection, address: SocketAddress)] = []
     /// Before it nothing is left of `known`.
     private var knownStart = 0
+    /// How many of each address are among them.
+    private var waiting: [SocketAddress: Int] = [:]
     private var strangers: [StreamConnection] = []
     /// As many strangers as there may be before the closed ones are looked for.
     private var strangersMax = HandshakeQueue.fewStrangers
@@ -21,14 +24,19 @@ final class HandshakeQueue {
 
     /// What other connections may have to wait for handshakes in one turn.
     static let nanosecondsPerTurn: UInt64 = 5_000_000
+    /// Of one address that go before strangers: an agent has one, and another while it changes over.
+    static let knownPerAddress = 4
     private static let fewStrangers = 64
 
     init(loop: EventLoop) { self.loop = loop }
 
     /// Takes a connection whose next step could be made.
-    func add(_ connection: StreamConnection, isKnown: Bool) {
-        if isKnown {
-            known.append(connection)
+    ///
+    /// - Parameter address: its peer's without the port, if an agent was welcomed from there; else `nil`.
+    func add(_ connection: StreamConnection, known address: SocketAddress?) {
+        if let address, waiting[address, default: 0] < Self.knownPerAddress {
+            known.append((connection, address))
+            waiting[address, default: 0] += 1
         } else {
             if strangers.count >= strangersMax { forgetClosed() }
             strangers.append(connection)
@@ -62,8 +70,10 @@ final class HandshakeQueue {
 
     private func next() -> StreamConnection? {
         guard knownStart < known.count else { return strangers.popLast() }
-        let connection = known[knownStart]
+        let (connection, address) = known[knownStart]
         knownStart += 1
+        let left = (waiting[address] ?? 1) - 1
+        waiting[address] = left > 0 ? left : nil
         if knownStart == known.count {
             known.removeAll(keepingCapacity: true)
             knownStart = 0
@@ -79,8 +89,10 @@ final class KnownAddresses: Sendable {
 
     init(countMax: Int) { self.countMax = countMax }
 
-    func contains(_ peer: SocketAddress) -> Bool {
-        addresses.withLock { $0.contains(peer.withPort(0)) }
+    /// The peer's address without its port, if it is one of them.
+    func address(of peer: SocketAddress) -> SocketAddress? {
+        let address = peer.withPort(0)
+        return addresses.withLock { $0.contains(address) } ? address : nil
     }
 
     /// Takes one more; where there are too many another goes, whichever.
