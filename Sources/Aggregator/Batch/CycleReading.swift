@@ -77,7 +77,7 @@ final class CycleReading: @unchecked Sendable {
             if let made = take(position, reader) {
                 defer { giveBack(made) }
                 guard let sets = made.sets else { continue }
-                for index in 0..<sets.count { try body(sets.sets[index]) }
+                try sets.forEach(body)
             } else {
                 try makeAgain(position, reader, body)
             }
@@ -167,7 +167,7 @@ final class CycleReading: @unchecked Sendable {
         slot.sets = nil
         var builder = self.builder.take() ?? source.builder(at: timestamp)
         if read(position, &builder, &made) {
-            for index in 0..<made.count { sums.add(made.sets[index]) }
+            made.forEach { sums.add($0) }
             slot.sets = made
         } else {
             source.noteMissed(nodes[position], at: timestamp, isInSums: false)
@@ -189,7 +189,7 @@ final class CycleReading: @unchecked Sendable {
         guard read(position, &builder, &made) else {
             return source.noteMissed(nodes[position], at: timestamp, isInSums: true)
         }
-        for index in 0..<made.count { try body(made.sets[index]) }
+        try made.forEach(body)
     }
 
     /// False where too many cycles wait to be read; see `CycleRows`.

@@ -79,6 +79,15 @@ struct NodeSets {
         fileprivate(set) var sets: [MetricSet] = []
         /// Those behind are left from a larger node.
         fileprivate(set) var count = 0
+
+        /// Shows each set where it lies: copies of them would count references for nothing.
+        func forEach<Failure: Error>(
+            _ body: (borrowing MetricSet) throws(Failure) -> Void
+        ) throws(Failure) {
+            try sets.withUnsafeBufferPointer { (all) throws(Failure) in
+                for index in 0..<count { try body(all[index]) }
+            }
+        }
     }
 
     /// Gives away the sets that were built, and takes memory for others.

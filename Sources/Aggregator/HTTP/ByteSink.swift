@@ -3,12 +3,15 @@ protocol ByteSink {
     mutating func append(_ byte: UInt8)
     /// Decimal, without leading zeros.
     mutating func append(digitsOf number: UInt64)
+    mutating func append(_ bytes: UnsafeRawBufferPointer)
 }
 
 extension [UInt8]: ByteSink {
     mutating func append(digitsOf number: UInt64) {
         JSONNumberFormat.append(digitsOf: number, to: &self)
     }
+
+    mutating func append(_ bytes: UnsafeRawBufferPointer) { append(contentsOf: bytes) }
 }
 
 /// Counts what would be written.
@@ -18,4 +21,6 @@ struct ByteCounter: ByteSink {
     mutating func append(_ byte: UInt8) { count &+= 1 }
 
     mutating func append(digitsOf number: UInt64) { count &+= ByteCursor.digitCount(number) }
+
+    mutating func append(_ bytes: UnsafeRawBufferPointer) { count &+= bytes.count }
 }

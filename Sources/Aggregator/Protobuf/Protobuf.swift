@@ -37,12 +37,14 @@ enum Protobuf {
     }
 
     /// fixed64, sfixed64, double.
-    static func append(_ field: UInt8, fixed64 value: UInt64, to bytes: inout [UInt8]) {
+    @inline(__always)
+    static func append(_ field: UInt8, fixed64 value: UInt64, to bytes: inout some ByteSink) {
         bytes.append(field << 3 | 1)
         append(littleEndian: value, to: &bytes)
     }
 
-    static func append(_ field: UInt8, double value: Double, to bytes: inout [UInt8]) {
+    @inline(__always)
+    static func append(_ field: UInt8, double value: Double, to bytes: inout some ByteSink) {
         append(field, fixed64: value.bitPattern, to: &bytes)
     }
 
@@ -96,7 +98,7 @@ enum Protobuf {
     }
 
     @inline(__always)
-    private static func append(littleEndian value: UInt64, to bytes: inout [UInt8]) {
-        withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+    private static func append(littleEndian value: UInt64, to bytes: inout some ByteSink) {
+        withUnsafeBytes(of: value.littleEndian) { bytes.append($0) }
     }
 }

@@ -35,7 +35,10 @@ enum MetricFamily: String, CaseIterable, Sendable {
 /// once, so that nothing is sorted or split for a set.
 struct MetricFamilyOrder: Sendable {
     private let names: [String]
-    private let quotedNames: [[UInt8]]
+    /// All names as JSON strings, one after the other.
+    private let quotedNames: [UInt8]
+    /// By rank; its successor's is its end.
+    private let quotedStarts: [Int]
     /// By the number of a metric; -1 for numbers that no metric has.
     private let rankByNumber: [Int32]
     private let rangeByFamily: [Range<Int>]
@@ -44,7 +47,9 @@ struct MetricFamilyOrder: Sendable {
         let sorted = Catalog.metrics.map { (family: MetricFamily(of: $0.name), metric: $0) }
             .sorted { ($0.family.index, $0.metric.name) < ($1.family.index, $1.metric.name) }
         names = sorted.map(\.metric.name)
-        quotedNames = names.map { Self.quoted($0) }
+        let quoted = names.map { Self.quoted($0) }
+        quotedNames = Array(quoted.joined())
+        quotedStarts = quoted.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.count) }
         var ranks = [Int32](
             repeating: -1, count: 1 + (sorted.map { Int($0.metric.id.rawValue) }.max() ?? 0))
         for (rank, entry) in sorted.enumerated() {
@@ -63,7 +68,14 @@ struct MetricFamilyOrder: Sendable {
     func isGeneral(_ rank: Int) -> Bool { rangeByFamily[MetricFamily.general.index].contains(rank) }
     func name(_ rank: Int) -> String { names[rank] }
     /// As a JSON string, in its quotes.
-    func quotedName(_ rank: Int) -> [UInt8] { quotedNames[rank] }
+    @inline(__always)
+    func appendQuotedName(_ rank: Int, to text: inout ByteCursor) {
+        let range = quotedStarts[rank]..<quotedStarts[rank + 1]
+        quotedNames.withUnsafeBytes { text.append(UnsafeRawBufferPointer(rebasing: $0[range])) }
+    }
+
+    @inline(__always)
+    func quotedByteCount(_ rank: Int) -> Int { quotedStarts[rank + 1] - quotedStarts[rank] }
 
     static func quoted(_ name: String) -> [UInt8] {
         var writer = JSONWriter()

@@ -21,6 +21,28 @@ struct MetricNameTable: Sendable {
         starts.append(Int32(names.count))
     }
 
+    /// Bytes of a metric's name.
+    @inline(__always)
+    func byteCount(_ key: MetricKey) -> Int {
+        switch key {
+        case .catalogue(let id):
+            Int(starts[Int(id.rawValue) &+ 1] &- starts[Int(id.rawValue)])
+        case .named: spelling(key).utf8.count
+        }
+    }
+
+    @inline(__always)
+    func append(_ key: MetricKey, to cursor: inout ByteCursor) {
+        switch key {
+        case .catalogue(let id):
+            let number = Int(id.rawValue)
+            let range = Int(starts[number])..<Int(starts[number &+ 1])
+            names.withUnsafeBytes { cursor.append(UnsafeRawBufferPointer(rebasing: $0[range])) }
+        case .named:
+            cursor.append(spelling(key))
+        }
+    }
+
     @inline(__always)
     func append(_ key: MetricKey, to bytes: inout [UInt8]) {
         switch key {

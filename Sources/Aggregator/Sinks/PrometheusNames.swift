@@ -33,8 +33,21 @@ enum PrometheusNames {
         case "container_base_image": "image"
         case "cluster_name": "cluster"
         case "type", "hostname", "host_id", "namespace_id", "labels": nil
-        default: String(key.map { isAllowed($0) ? $0 : "_" })
+        default: cleaned(key)
         }
+    }
+
+    /// Each character that may not be in a label's name replaced.
+    private static func cleaned(_ key: String) -> String {
+        let isClean = key.utf8.allSatisfy { byte in
+            switch byte | 0x20 {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"): true
+            default:
+                (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || byte == UInt8(ascii: "_")
+            }
+        }
+        // All but object labels with dots and slashes are.
+        return isClean ? key : String(key.map { isAllowed($0) ? $0 : "_" })
     }
 
     /// `label_app_kubernetes_io_name`, as kube-state-metrics has it.

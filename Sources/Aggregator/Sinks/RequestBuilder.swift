@@ -7,6 +7,8 @@ struct RequestBuilder {
     private let envelope: RequestEnvelope
     private(set) var pointCount = 0
     private var finished: [SinkRequest] = []
+    /// Room that a request gets at once, so that growing does not copy it: what the last one took.
+    private var byteCountExpected = 1 << 16
 
     init(cycle: Int64, limits: RequestLimits, envelope: RequestEnvelope) {
         self.cycle = cycle
@@ -18,11 +20,25 @@ struct RequestBuilder {
     @inline(__always)
     mutating func beginItem() {
         if pointCount == 0 && bytes.isEmpty {
-            // Room for a whole request at once, so that growing does not copy it.
-            bytes.reserveCapacity(min(limits.byteCountMax + limits.byteCountMax / 8, 4 << 20))
+            bytes.reserveCapacity(byteCountExpected)
             bytes.append(contentsOf: envelope.open)
         } else if !envelope.separator.isEmpty {
             bytes.append(contentsOf: envelope.separator)
+        }
+    }
+
+    /// Writes at most `byteCount` bytes of an item straight into the request's memory.
+    @inline(__always)
+    mutating func write(atMost byteCount: Int, _ body: (inout ByteCursor) -> Void) {
+        if bytes.capacity &- bytes.count < byteCount {
+            bytes.reserveCapacity(max(bytes.capacity * 2, bytes.count + byteCount))
+        }
+        bytes.append(addingCapacity: byteCount) { span in
+            span.withUnsafeMutableBufferPointer { room, count in
+                var cursor = ByteCursor(UnsafeMutableRawBufferPointer(room))
+                body(&cursor)
+                count = cursor.count
+            }
         }
     }
 
@@ -39,6 +55,7 @@ struct RequestBuilder {
         bytes.append(contentsOf: envelope.close)
         let body = envelope.packing.pack(bytes)
         finished.append(SinkRequest(cycle: cycle, pointCount: pointCount, body: body))
+        byteCountExpected = min(bytes.count + bytes.count / 8, 8 << 20)
         bytes = []
         pointCount = 0
     }

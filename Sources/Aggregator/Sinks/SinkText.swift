@@ -1,9 +1,9 @@
 /// Text pieces that line formats share. All append to the caller's bytes.
 enum SinkText {
     @inline(__always)
-    static func append(_ text: StaticString, to bytes: inout [UInt8]) {
+    static func append(_ text: StaticString, to bytes: inout some ByteSink) {
         bytes.append(
-            contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+            UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
     @inline(__always)
@@ -11,14 +11,26 @@ enum SinkText {
         bytes.append(contentsOf: text.utf8)
     }
 
-    static func append(_ value: Int64, to bytes: inout [UInt8]) {
+    @inline(__always)
+    static func append(_ value: Int64, to bytes: inout some ByteSink) {
         if value < 0 { bytes.append(UInt8(ascii: "-")) }
-        JSONNumberFormat.append(digitsOf: value.magnitude, to: &bytes)
+        bytes.append(digitsOf: value.magnitude)
+    }
+
+    /// Bytes that a number takes at most, with what a `ByteCursor` wants behind it.
+    @inline(__always)
+    static func byteCountMax(of value: MetricValue) -> Int {
+        switch value {
+        case .integer: 21
+        // 17 digits, a sign, a point and four zeros; or all 309 digits and 20 places.
+        case .float(let number):
+            number.magnitude < 0x1p53 && number.magnitude >= 1e-4 || number == 0 ? 32 : 360
+        }
     }
 
     /// The fewest digits that read back the same, never with an exponent, no `.0`: Go's
     /// `FormatFloat(v, 'f', -1, 64)`. Not finite: `NaN`, `+Inf`, `-Inf`, as Go has it.
-    static func append(plain value: Double, to bytes: inout [UInt8]) {
+    static func append(plain value: Double, to bytes: inout some ByteSink) {
         guard value.isFinite else { return appendSpecial(value, to: &bytes) }
         if value.magnitude < 0x1p53, let whole = Int64(exactly: value) {
             if whole == 0, value.sign == .minus { bytes.append(UInt8(ascii: "-")) }
@@ -33,8 +45,9 @@ enum SinkText {
                     digits.count > 2 && digits[digits.count - 2] == UInt8(ascii: ".")
                     && digits[digits.count - 1] == UInt8(ascii: "0")
                 bytes.append(
-                    contentsOf: UnsafeBufferPointer(
-                        rebasing: digits[..<(digits.count - (isWhole ? 2 : 0))]))
+                    UnsafeRawBufferPointer(
+                        UnsafeBufferPointer(
+                            rebasing: digits[..<(digits.count - (isWhole ? 2 : 0))])))
             }
         }
     }
@@ -81,19 +94,27 @@ enum SinkText {
 
     /// Copies text, a backslash before each byte of `special`.
     static func append(_ text: String, escaping special: ByteSet, to bytes: inout [UInt8]) {
-        for byte in text.utf8 {
-            if special.contains(byte) { bytes.append(UInt8(ascii: "\\")) }
-            bytes.append(byte)
+        var text = text
+        text.withUTF8 { utf8 in
+            // Most texts have none.
+            if !utf8.contains(where: { special.contains($0) }) {
+                return bytes.append(contentsOf: utf8)
+            }
+            for byte in utf8 {
+                if special.contains(byte) { bytes.append(UInt8(ascii: "\\")) }
+                bytes.append(byte)
+            }
         }
     }
 
-    private static func appendSpecial(_ value: Double, to bytes: inout [UInt8]) {
-        append(value.isNaN ? "NaN" : value < 0 ? "-Inf" : "+Inf", to: &bytes)
+    private static func appendSpecial(_ value: Double, to bytes: inout some ByteSink) {
+        let text: StaticString = value.isNaN ? "NaN" : value < 0 ? "-Inf" : "+Inf"
+        append(text, to: &bytes)
     }
 
     /// `1.5e-07` as `0.00000015`.
     private static func appendExpanded(
-        _ text: UnsafeBufferPointer<UInt8>, to bytes: inout [UInt8]
+        _ text: UnsafeBufferPointer<UInt8>, to bytes: inout some ByteSink
     ) {
         var digits: [UInt8] = []
         var pointPosition = 0
@@ -115,19 +136,15 @@ enum SinkText {
         let exponent = String(decoding: text[min(index + 1, text.count)...], as: UTF8.self)
         pointPosition += Int(exponent) ?? 0
         while digits.count > 1, digits.last == UInt8(ascii: "0") { digits.removeLast() }
-        let zero = UInt8(ascii: "0")
         if pointPosition <= 0 {
-            bytes += [zero, UInt8(ascii: ".")]
-            bytes.append(contentsOf: repeatElement(zero, count: -pointPosition))
-            bytes += digits
-        } else if pointPosition >= digits.count {
-            bytes += digits
-            bytes.append(contentsOf: repeatElement(zero, count: pointPosition - digits.count))
-        } else {
-            bytes += digits[..<pointPosition]
-            bytes.append(UInt8(ascii: "."))
-            bytes += digits[pointPosition...]
+            append("0.", to: &bytes)
+            for _ in 0..<(-pointPosition) { bytes.append(UInt8(ascii: "0")) }
         }
+        for (place, digit) in digits.enumerated() {
+            if place > 0, place == pointPosition { bytes.append(UInt8(ascii: ".")) }
+            bytes.append(digit)
+        }
+        for _ in 0..<max(0, pointPosition - digits.count) { bytes.append(UInt8(ascii: "0")) }
     }
 }
 

@@ -23,6 +23,9 @@ struct ElasticsearchEncoder: SinkEncoder {
     /// By rank in `order`: where in the values at hand the metric is, or -1.
     private var places: [Int32]
     private var named: [(name: String, value: MetricValue)] = []
+    private var childValues: [MetricSample] = []
+    /// The text of a fraction, which is made elsewhere.
+    private var fraction: [UInt8] = []
 
     init(clusterName: String, isDataStream: Bool) {
         action = isDataStream ? "{\"create\":{\"_id\":\"" : "{\"index\":{\"_id\":\""
@@ -44,13 +47,16 @@ struct ElasticsearchEncoder: SinkEncoder {
     mutating func encode(_ set: borrowing MetricSet, into requests: inout RequestBuilder) {
         let key = SetKey.text(of: set)
         setTags(set.labels, [])
-        write(
-            set.values.lazy.map { ($0.metric, $0.value) }, DocumentID(of: key), &requests)
+        set.values.withUnsafeBufferPointer { write($0, DocumentID(of: key), &requests) }
         for run in ChildRuns(set.labeledValues) {
             let child = run[run.startIndex].labels
             setTags(set.labels, child)
             let childKey = key + "|" + child.map { "\($0.key)=\($0.value)" }.joined(separator: ",")
-            write(run.lazy.map { ($0.metric, $0.value) }, DocumentID(of: childKey), &requests)
+            childValues.removeAll(keepingCapacity: true)
+            for sample in run { childValues.append(MetricSample(sample.metric, sample.value)) }
+            // Taken out, since writing changes what else is in here.
+            let values = childValues
+            values.withUnsafeBufferPointer { write($0, DocumentID(of: childKey), &requests) }
         }
     }
 
@@ -62,18 +68,16 @@ struct ElasticsearchEncoder: SinkEncoder {
 
     /// The documents of one label set.
     private mutating func write(
-        _ values: some RandomAccessCollection<(MetricKey, MetricValue)>, _ id: DocumentID,
+        _ values: UnsafeBufferPointer<MetricSample>, _ id: DocumentID,
         _ requests: inout RequestBuilder
     ) {
         named.removeAll(keepingCapacity: true)
         for rank in places.indices { places[rank] = -1 }
-        var index: Int32 = 0
-        for (metric, value) in values {
-            defer { index += 1 }
-            if case .float(let number) = value, !number.isFinite { continue }
-            switch metric {
-            case .catalogue(let metric): places[order.rank(of: metric)] = index
-            case .named(let name, _): named.append((name, value))
+        for index in values.indices {
+            if case .float(let number) = values[index].value, !number.isFinite { continue }
+            switch values[index].metric {
+            case .catalogue(let metric): places[order.rank(of: metric)] = Int32(index)
+            case .named(let name, _): named.append((name, values[index].value))
             }
         }
         for family in MetricFamily.allCases where family != .general {
@@ -84,19 +88,22 @@ struct ElasticsearchEncoder: SinkEncoder {
 
     /// All metrics of a family in one document, in the order of their names.
     private mutating func writeFamily(
-        _ family: MetricFamily, _ values: some RandomAccessCollection<(MetricKey, MetricValue)>,
+        _ family: MetricFamily, _ values: UnsafeBufferPointer<MetricSample>,
         _ id: DocumentID, _ requests: inout RequestBuilder
     ) {
-        var others = named.lazy.filter { MetricFamily(of: $0.name) == family }
-            .sorted { $0.name < $1.name }[...]
+        var others: ArraySlice<(name: String, value: MetricValue)> = []
+        if !named.isEmpty {
+            others =
+                named.filter { MetricFamily(of: $0.name) == family }
+                .sorted { $0.name < $1.name }[...]
+        }
         var count = 0
         for rank in order.ranks(of: family) where places[rank] >= 0 {
             while let other = others.first, other.name < order.name(rank) {
                 member(Self.quoted(other.name), other.value, family, id, &count, &requests)
                 others.removeFirst()
             }
-            let value = values[values.index(values.startIndex, offsetBy: Int(places[rank]))].1
-            member(order.quotedName(rank), value, family, id, &count, &requests)
+            member(rank, values[Int(places[rank])].value, family, id, &count, &requests)
         }
         for other in others {
             member(Self.quoted(other.name), other.value, family, id, &count, &requests)
@@ -106,75 +113,122 @@ struct ElasticsearchEncoder: SinkEncoder {
         requests.endItem(points: count)
     }
 
+    /// `"cpu/usage":{"value":12}`, behind a comma or what begins the document.
     @inline(__always)
-    private func member(
+    private mutating func member(
+        _ rank: Int, _ value: MetricValue, _ family: MetricFamily, _ id: DocumentID,
+        _ count: inout Int, _ requests: inout RequestBuilder
+    ) {
+        if count == 0 { beginFamily(family, id, &requests) }
+        setFraction(value)
+        requests.write(atMost: order.quotedByteCount(rank) + fraction.count + 40) { text in
+            if count > 0 { text.append(UInt8(ascii: ",")) }
+            order.appendQuotedName(rank, to: &text)
+            appendValue(value, to: &text)
+        }
+        count += 1
+    }
+
+    private mutating func member(
         _ quotedName: [UInt8], _ value: MetricValue, _ family: MetricFamily, _ id: DocumentID,
         _ count: inout Int, _ requests: inout RequestBuilder
     ) {
-        if count == 0 {
-            beginDocument(family, id.adding("|").adding(family.rawValue), &requests)
-            SinkText.append(",\"Metrics\":{", to: &requests.bytes)
-        } else {
-            requests.bytes.append(UInt8(ascii: ","))
+        if count == 0 { beginFamily(family, id, &requests) }
+        setFraction(value)
+        requests.write(atMost: quotedName.count + fraction.count + 40) { text in
+            if count > 0 { text.append(UInt8(ascii: ",")) }
+            text.append(quotedName)
+            appendValue(value, to: &text)
         }
         count += 1
-        requests.bytes.append(contentsOf: quotedName)
-        SinkText.append(":", to: &requests.bytes)
-        Self.append(value, to: &requests.bytes)
+    }
+
+    private func beginFamily(
+        _ family: MetricFamily, _ id: DocumentID, _ requests: inout RequestBuilder
+    ) {
+        requests.beginItem()
+        requests.write(atMost: headByteCountMax) { text in
+            beginDocument(family, id.adding("|").adding(family.rawValue), &text)
+            text.append(literal: ",\"Metrics\":{")
+        }
     }
 
     /// A document for each metric that is in no family, in the order of the set.
-    private func writeGeneral(
-        _ values: some RandomAccessCollection<(MetricKey, MetricValue)>, _ id: DocumentID,
+    private mutating func writeGeneral(
+        _ values: UnsafeBufferPointer<MetricSample>, _ id: DocumentID,
         _ requests: inout RequestBuilder
     ) {
-        for (metric, value) in values {
+        let base = id.adding("|")
+        for index in values.indices {
+            let value = values[index].value
             if case .float(let number) = value, !number.isFinite { continue }
-            switch metric {
+            switch values[index].metric {
             case .catalogue(let metric):
                 let rank = order.rank(of: metric)
                 guard order.isGeneral(rank) else { continue }
-                writeGeneral(order.name(rank), order.quotedName(rank), value, id, &requests)
+                setFraction(value)
+                requests.beginItem()
+                let count = order.quotedByteCount(rank) + fraction.count
+                requests.write(atMost: headByteCountMax + count) { text in
+                    beginDocument(.general, base.adding(order.name(rank)), &text)
+                    text.append(literal: ",\"MetricsName\":")
+                    order.appendQuotedName(rank, to: &text)
+                    endGeneral(value, &text)
+                }
+                requests.endItem()
             case .named(let name, _):
                 guard MetricFamily(of: name) == .general else { continue }
-                writeGeneral(name, Self.quoted(name), value, id, &requests)
+                setFraction(value)
+                let quotedName = Self.quoted(name)
+                requests.beginItem()
+                let count = quotedName.count + fraction.count
+                requests.write(atMost: headByteCountMax + count) { text in
+                    beginDocument(.general, base.adding(name), &text)
+                    text.append(literal: ",\"MetricsName\":")
+                    text.append(quotedName)
+                    endGeneral(value, &text)
+                }
+                requests.endItem()
             }
         }
     }
 
-    private func writeGeneral(
-        _ name: String, _ quotedName: [UInt8], _ value: MetricValue, _ id: DocumentID,
-        _ requests: inout RequestBuilder
-    ) {
-        beginDocument(.general, id.adding("|").adding(name), &requests)
-        SinkText.append(",\"MetricsName\":", to: &requests.bytes)
-        requests.bytes.append(contentsOf: quotedName)
-        SinkText.append(",\"MetricsValue\":", to: &requests.bytes)
-        Self.append(value, to: &requests.bytes)
-        SinkText.append("}\n", to: &requests.bytes)
-        requests.endItem()
+    private func endGeneral(_ value: MetricValue, _ text: inout ByteCursor) {
+        text.append(literal: ",\"MetricsValue\"")
+        appendValue(value, to: &text)
+        text.append(literal: "}\n")
     }
 
-    private func beginDocument(
-        _ family: MetricFamily, _ id: DocumentID, _ requests: inout RequestBuilder
-    ) {
-        requests.beginItem()
-        SinkText.append(action, to: &requests.bytes)
-        id.append(cycle: cycle, to: &requests.bytes)
-        SinkText.append("\"}}\n", to: &requests.bytes)
-        requests.bytes.append(contentsOf: heads[family.index])
-        requests.bytes.append(contentsOf: tags.bytes)
-    }
+    /// What a document has beside a name and a fraction, at most.
+    private var headByteCountMax: Int { heads[0].count + tags.bytes.count + 192 }
 
-    /// `{"value":12}`
     @inline(__always)
-    private static func append(_ value: MetricValue, to bytes: inout [UInt8]) {
-        SinkText.append("{\"value\":", to: &bytes)
+    private func beginDocument(
+        _ family: MetricFamily, _ id: DocumentID, _ text: inout ByteCursor
+    ) {
+        text.append(literal: action)
+        id.append(cycle: cycle, to: &text)
+        text.append(literal: "\"}}\n")
+        text.append(heads[family.index])
+        text.append(tags.bytes)
+    }
+
+    /// Makes what `appendValue` needs of a fraction.
+    @inline(__always)
+    private mutating func setFraction(_ value: MetricValue) {
+        fraction.removeAll(keepingCapacity: true)
+        if case .float(let number) = value { JSONNumberFormat.append(number, to: &fraction) }
+    }
+
+    /// `:{"value":12}`
+    @inline(__always)
+    private func appendValue(_ value: MetricValue, to text: inout ByteCursor) {
+        text.append(literal: ":{\"value\":")
         switch value {
-        case .integer(let whole): SinkText.append(whole, to: &bytes)
-        case .float(let number): JSONNumberFormat.append(number, to: &bytes)
+        case .integer(let whole): SinkText.append(whole, to: &text)
+        case .float: text.append(fraction)
         }
-        bytes.append(UInt8(ascii: "}"))
+        text.append(UInt8(ascii: "}"))
     }
 
     private static let valueOpen = Array("{\"value\":".utf8)
@@ -220,7 +274,7 @@ struct DocumentID {
         return nibbles &+ 0x3030_3030_3030_3030 &+ letters &* gap
     }
 
-    func append(cycle: Int64, to bytes: inout [UInt8]) {
+    func append(cycle: Int64, to bytes: inout some ByteSink) {
         var hash = hash
         for shift in stride(from: 0, to: 64, by: 8) {
             hash =
@@ -228,7 +282,7 @@ struct DocumentID {
         }
         for shift in stride(from: 96, through: 0, by: -32) {
             let digits = Self.digits(of: UInt32(truncatingIfNeeded: hash >> shift))
-            withUnsafeBytes(of: digits.bigEndian) { bytes.append(contentsOf: $0) }
+            withUnsafeBytes(of: digits.bigEndian) { bytes.append($0) }
         }
     }
 }

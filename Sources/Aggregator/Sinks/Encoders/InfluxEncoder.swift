@@ -21,24 +21,31 @@ struct InfluxEncoder: SinkEncoder {
     private let options: Options
     private let names: MetricNameTable
     private let families: MetricNameTable
+    private let familyNumbers = Self.familyNumbers
     private var merger: LabelMerger
     /// ` 1767225600000000000\n`: the end of every line of a cycle.
     private var ending: [UInt8] = []
     /// `,cluster_name=c1,…` of the current set or child.
     private var tags: [UInt8] = []
+    /// Families of the set or child at hand, in the order of their first metrics.
     private var groups: [FieldGroup] = []
-    private var groupCount = 0
+    /// By sample: the next one of its family.
+    private var successors: [Int32] = []
+    private var childValues: [MetricSample] = []
 
+    /// The fields of one line: a list of samples, linked by `successors`.
     private struct FieldGroup: Sendable {
-        var family = MetricKey.catalogue(.cpuUsage)
-        var familyNumber = 0
-        /// `usage=1i,limit=2i`
-        var fields: [UInt8] = []
-        var count = 0
+        var familyNumber: Int
+        var first: Int
+        var last: Int
+        var count = 1
+        /// What all fields take at most.
+        var byteCountMax: Int
     }
 
     private static let neverTags: Set<String> = ["namespace_id", "pod_id", "hostname", "host_id"]
     private static let special = ByteSet(", =")
+    private static let unusual = ByteSet { $0 < 0x20 || special.contains($0) }
     private static let droppedCounters: Set<MetricKey> = [
         .catalogue(.cpuUsage), .catalogue(.memoryPageFaults), .catalogue(.memoryMajorPageFaults),
         .catalogue(.networkReceiveBytes), .catalogue(.networkReceiveErrors),
@@ -67,23 +74,15 @@ struct InfluxEncoder: SinkEncoder {
     mutating func encode(_ set: borrowing MetricSet, into requests: inout RequestBuilder) {
         merger.merge(set.labels)
         setTags()
-        if options.usesFields {
-            for sample in set.values { collect(sample.metric, sample.value) }
-            writeGroups(&requests)
-        } else {
-            for sample in set.values { write(sample.metric, sample.value, &requests) }
-        }
+        set.values.withUnsafeBufferPointer { write($0, &requests) }
         for child in ChildRuns(set.labeledValues) {
             merger.merge(set.labels, child[child.startIndex].labels)
             setTags()
-            for sample in child {
-                if options.usesFields {
-                    collect(sample.metric, sample.value)
-                } else {
-                    write(sample.metric, sample.value, &requests)
-                }
-            }
-            writeGroups(&requests)
+            childValues.removeAll(keepingCapacity: true)
+            for sample in child { childValues.append(MetricSample(sample.metric, sample.value)) }
+            // Taken out, since writing changes what else is in here.
+            let values = childValues
+            values.withUnsafeBufferPointer { write($0, &requests) }
         }
     }
 
@@ -99,9 +98,16 @@ struct InfluxEncoder: SinkEncoder {
 
     /// A line end would end the line, and a backslash at the end would escape what follows.
     private static func appendTagValue(_ value: String, to bytes: inout [UInt8]) {
-        for byte in value.utf8 {
-            if special.contains(byte) { bytes.append(UInt8(ascii: "\\")) }
-            bytes.append(byte < 0x20 ? UInt8(ascii: "_") : byte)
+        var value = value
+        value.withUTF8 { utf8 in
+            // Most values are copied as they are.
+            if !utf8.contains(where: { unusual.contains($0) }) {
+                return bytes.append(contentsOf: utf8)
+            }
+            for byte in utf8 {
+                if special.contains(byte) { bytes.append(UInt8(ascii: "\\")) }
+                bytes.append(byte < 0x20 ? UInt8(ascii: "_") : byte)
+            }
         }
         if bytes.last == UInt8(ascii: "\\") { bytes.append(UInt8(ascii: "_")) }
     }
@@ -113,72 +119,99 @@ struct InfluxEncoder: SinkEncoder {
         return false
     }
 
-    @inline(__always)
-    private func write(
-        _ metric: MetricKey, _ value: MetricValue, _ requests: inout RequestBuilder
+    private mutating func write(
+        _ samples: UnsafeBufferPointer<MetricSample>, _ requests: inout RequestBuilder
     ) {
-        if isLeftOut(metric, value) { return }
-        requests.beginItem()
-        names.append(metric, to: &requests.bytes)
-        requests.bytes.append(contentsOf: tags)
-        SinkText.append(" value=", to: &requests.bytes)
-        Self.append(value, to: &requests.bytes)
-        requests.bytes.append(contentsOf: ending)
-        requests.endItem()
+        if options.usesFields { return writeFields(samples, &requests) }
+        for sample in samples where !isLeftOut(sample.metric, sample.value) {
+            let count =
+                names.byteCount(sample.metric) + tags.count + ending.count
+                + SinkText.byteCountMax(of: sample.value) + 16
+            requests.beginItem()
+            requests.write(atMost: count) { line in
+                names.append(sample.metric, to: &line)
+                line.append(tags)
+                line.append(literal: " value=")
+                Self.append(sample.value, to: &line)
+                line.append(ending)
+            }
+            requests.endItem()
+        }
     }
 
     @inline(__always)
-    private static func append(_ value: MetricValue, to bytes: inout [UInt8]) {
+    private static func append(_ value: MetricValue, to line: inout ByteCursor) {
         switch value {
         case .integer(let whole):
-            SinkText.append(whole, to: &bytes)
-            bytes.append(UInt8(ascii: "i"))
+            SinkText.append(whole, to: &line)
+            line.append(UInt8(ascii: "i"))
         case .float(let number):
-            SinkText.append(plain: number, to: &bytes)
+            SinkText.append(plain: number, to: &line)
         }
     }
 
-    private mutating func collect(_ metric: MetricKey, _ value: MetricValue) {
-        if isLeftOut(metric, value) { return }
-        let group = groupIndex(of: metric)
-        if groups[group].count > 0 { groups[group].fields.append(UInt8(ascii: ",")) }
-        names.append(metric, to: &groups[group].fields)
-        groups[group].fields.append(UInt8(ascii: "="))
-        Self.append(value, to: &groups[group].fields)
-        groups[group].count += 1
-    }
-
-    private mutating func groupIndex(of metric: MetricKey) -> Int {
-        let number = Self.familyNumber(metric)
-        for index in 0..<groupCount where groups[index].familyNumber == number { return index }
-        if groupCount == groups.count { groups.append(FieldGroup()) }
-        groups[groupCount].family = metric
-        groups[groupCount].familyNumber = number
-        groups[groupCount].fields.removeAll(keepingCapacity: true)
-        groups[groupCount].count = 0
-        groupCount += 1
-        return groupCount - 1
-    }
-
-    private mutating func writeGroups(_ requests: inout RequestBuilder) {
-        for index in 0..<groupCount {
+    /// A line for each family, its metrics in the order of the set.
+    private mutating func writeFields(
+        _ samples: UnsafeBufferPointer<MetricSample>, _ requests: inout RequestBuilder
+    ) {
+        link(samples)
+        for group in groups {
+            let family = samples[group.first].metric
+            let count =
+                families.byteCount(family) + tags.count + 1 + group.byteCountMax + ending.count
             requests.beginItem()
-            families.append(groups[index].family, to: &requests.bytes)
-            requests.bytes.append(contentsOf: tags)
-            requests.bytes.append(UInt8(ascii: " "))
-            requests.bytes.append(contentsOf: groups[index].fields)
-            requests.bytes.append(contentsOf: ending)
-            requests.endItem(points: groups[index].count)
+            // A cursor wants room for digits that it does not use.
+            requests.write(atMost: count + 20) { line in
+                families.append(family, to: &line)
+                line.append(tags)
+                line.append(UInt8(ascii: " "))
+                var index = group.first
+                while true {
+                    names.append(samples[index].metric, to: &line)
+                    line.append(UInt8(ascii: "="))
+                    Self.append(samples[index].value, to: &line)
+                    if index == group.last { break }
+                    line.append(UInt8(ascii: ","))
+                    index = Int(successors[index])
+                }
+                line.append(ending)
+            }
+            requests.endItem(points: group.count)
         }
-        groupCount = 0
+    }
+
+    /// Finds the families of samples.
+    private mutating func link(_ samples: UnsafeBufferPointer<MetricSample>) {
+        groups.removeAll(keepingCapacity: true)
+        if successors.count < samples.count {
+            successors = [Int32](repeating: 0, count: samples.count)
+        }
+        for index in samples.indices {
+            let (metric, value) = (samples[index].metric, samples[index].value)
+            if isLeftOut(metric, value) { continue }
+            let number = familyNumber(metric)
+            let byteCount = names.byteCount(metric) + 3 + SinkText.byteCountMax(of: value)
+            if let group = groups.firstIndex(where: { $0.familyNumber == number }) {
+                successors[groups[group].last] = Int32(index)
+                groups[group].last = index
+                groups[group].count += 1
+                groups[group].byteCountMax += byteCount
+            } else {
+                groups.append(
+                    FieldGroup(
+                        familyNumber: number, first: index, last: index, byteCountMax: byteCount))
+            }
+        }
     }
 
     /// Equal for metrics of one family: the first metric's number in the catalogue, or a hash.
-    private static func familyNumber(_ metric: MetricKey) -> Int {
+    @inline(__always)
+    private func familyNumber(_ metric: MetricKey) -> Int {
         switch metric {
         case .catalogue(let id): familyNumbers[Int(id.rawValue)]
         case .named(let name, _):
-            familyOfName[String(family(name))] ?? (family(name).hashValue | Int.min)
+            Self.familyOfName[String(Self.family(name))]
+                ?? (Self.family(name).hashValue | Int.min)
         }
     }
 

@@ -116,20 +116,22 @@ struct RemoteWrite2Encoder: SinkEncoder {
             1 + Protobuf.varintByteCount(UInt64(labelsCount)) + labelsCount + 2 + sampleCount + 2
             + metadataCount
         requests.beginItem()
-        Protobuf.append(header: 5, byteCount: count, to: &requests.bytes)
-        Protobuf.append(header: 1, byteCount: labelsCount, to: &requests.bytes)
-        requests.bytes.append(Self.nameKeyReference)
-        Protobuf.append(varint: UInt64(row.name), to: &requests.bytes)
-        requests.bytes.append(contentsOf: labelReferences)
-        requests.bytes.append(2 << 3 | 2)
-        requests.bytes.append(UInt8(sampleCount))
-        Protobuf.append(1, double: value.double * table.scale(metric), to: &requests.bytes)
-        requests.bytes.append(contentsOf: encodedTime)
-        requests.bytes.append(5 << 3 | 2)
-        requests.bytes.append(UInt8(metadataCount))
-        // METRIC_TYPE_COUNTER, METRIC_TYPE_GAUGE.
-        Protobuf.append(1, varint: row.isCounter ? 1 : 2, to: &requests.bytes)
-        Protobuf.append(3, varint: UInt64(row.help), to: &requests.bytes)
+        requests.write(atMost: Protobuf.byteCount(ofField: count)) { bytes in
+            Protobuf.append(header: 5, byteCount: count, to: &bytes)
+            Protobuf.append(header: 1, byteCount: labelsCount, to: &bytes)
+            bytes.append(Self.nameKeyReference)
+            Protobuf.append(varint: UInt64(row.name), to: &bytes)
+            bytes.append(labelReferences)
+            bytes.append(2 << 3 | 2)
+            bytes.append(UInt8(sampleCount))
+            Protobuf.append(1, double: value.double * table.scale(metric), to: &bytes)
+            bytes.append(encodedTime)
+            bytes.append(5 << 3 | 2)
+            bytes.append(UInt8(metadataCount))
+            // METRIC_TYPE_COUNTER, METRIC_TYPE_GAUGE.
+            Protobuf.append(1, varint: row.isCounter ? 1 : 2, to: &bytes)
+            Protobuf.append(3, varint: UInt64(row.help), to: &bytes)
+        }
         requests.endItem()
     }
 }

@@ -63,17 +63,19 @@ struct RemoteWriteEncoder: SinkEncoder {
         _ requests: inout RequestBuilder
     ) {
         requests.beginItem()
-        let name = table.encodedName(metric)
         let sampleCount = 9 + encodedTime.count
+        let nameCount = table.encodedByteCount(metric)
         // 2: tag and length of the sample, which is shorter than 128 bytes.
-        let count = name.count + encodedLabels.count + 2 + sampleCount
-        Protobuf.append(header: 1, byteCount: count, to: &requests.bytes)
-        requests.bytes.append(contentsOf: name)
-        requests.bytes.append(contentsOf: encodedLabels)
-        requests.bytes.append(2 << 3 | 2)
-        requests.bytes.append(UInt8(sampleCount))
-        Protobuf.append(1, double: value.double * table.scale(metric), to: &requests.bytes)
-        requests.bytes.append(contentsOf: encodedTime)
+        let count = nameCount + encodedLabels.count + 2 + sampleCount
+        requests.write(atMost: Protobuf.byteCount(ofField: count)) { row in
+            Protobuf.append(header: 1, byteCount: count, to: &row)
+            table.appendName(metric, to: &row)
+            row.append(encodedLabels)
+            row.append(2 << 3 | 2)
+            row.append(UInt8(sampleCount))
+            Protobuf.append(1, double: value.double * table.scale(metric), to: &row)
+            row.append(encodedTime)
+        }
         requests.endItem()
     }
 }
@@ -115,15 +117,29 @@ struct RemoteWriteNames: Sendable {
         let kind: EntityKind
         fileprivate let prefix: String
         /// By metric number.
-        fileprivate var encoded: [[UInt8]]
+        /// All encoded names, one after the other.
+        fileprivate var encoded: [UInt8] = []
+        /// By number of a metric; its successor's is its end.
+        fileprivate var starts: [Int] = []
         fileprivate var scales: [Double]
         fileprivate var names: [String]
 
         @inline(__always)
-        func encodedName(_ metric: MetricKey) -> [UInt8] {
+        func encodedByteCount(_ metric: MetricKey) -> Int {
             switch metric {
-            case .catalogue(let id): encoded[Int(id.rawValue)]
-            case .named: RemoteWriteNames.encode(name(metric))
+            case .catalogue(let id): starts[Int(id.rawValue) &+ 1] &- starts[Int(id.rawValue)]
+            case .named: RemoteWriteNames.encode(name(metric)).count
+            }
+        }
+
+        /// The `__name__` label.
+        @inline(__always)
+        func appendName(_ metric: MetricKey, to row: inout ByteCursor) {
+            switch metric {
+            case .catalogue(let id):
+                let range = starts[Int(id.rawValue)]..<starts[Int(id.rawValue) &+ 1]
+                encoded.withUnsafeBytes { row.append(UnsafeRawBufferPointer(rebasing: $0[range])) }
+            case .named: row.append(RemoteWriteNames.encode(name(metric)))
             }
         }
 
@@ -149,16 +165,17 @@ struct RemoteWriteNames: Sendable {
         let last = Catalog.metrics.map { Int($0.id.rawValue) }.max() ?? 0
         for kind in EntityKind.allCases {
             var table = Table(
-                kind: kind, prefix: prefix, encoded: Array(repeating: [], count: last + 1),
-                scales: Array(repeating: 1, count: last + 1),
+                kind: kind, prefix: prefix, scales: Array(repeating: 1, count: last + 1),
                 names: Array(repeating: "", count: last + 1))
-            for metric in Catalog.metrics {
-                let key = MetricKey.catalogue(metric.id)
-                let name = PrometheusNames.name(key, of: kind, prefix: prefix)
-                table.names[Int(metric.id.rawValue)] = name
-                table.encoded[Int(metric.id.rawValue)] = Self.encode(name)
-                table.scales[Int(metric.id.rawValue)] = PrometheusNames.scale(key)
+            for number in 0...last {
+                table.starts.append(table.encoded.count)
+                guard let id = MetricID(rawValue: UInt16(number)) else { continue }
+                let name = PrometheusNames.name(.catalogue(id), of: kind, prefix: prefix)
+                table.names[number] = name
+                table.encoded += Self.encode(name)
+                table.scales[number] = PrometheusNames.scale(.catalogue(id))
             }
+            table.starts.append(table.encoded.count)
             tables.append(table)
         }
     }
