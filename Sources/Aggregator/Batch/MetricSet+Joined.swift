@@ -121,12 +121,15 @@ extension MetricSet {
     /// Puts values in the order of the catalogue, names that are not in it behind.
     mutating func sort() {
         // Runs that are in order already, one behind the other: insertion moves little.
-        for end in values.indices.dropFirst() where values[end].precedes(values[end - 1]) {
-            let sample = values[end]
-            var place = end - 1
-            while place > 0, sample.precedes(values[place - 1]) { place -= 1 }
-            values.remove(at: end)
-            values.insert(sample, at: place)
+        values.withUnsafeMutableBufferPointer { values in
+            guard let base = values.baseAddress, values.count > 1 else { return }
+            for end in 1..<values.count where base[end].precedes(base[end - 1]) {
+                var place = end - 1
+                while place > 0, base[end].precedes(base[place - 1]) { place -= 1 }
+                let sample = (base + end).move()
+                (base + place + 1).moveInitialize(from: base + place, count: end - place)
+                (base + place).initialize(to: sample)
+            }
         }
     }
 }

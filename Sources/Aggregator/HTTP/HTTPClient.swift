@@ -63,6 +63,7 @@ struct HTTPTimeouts: Sendable {
 final class HTTPClient: Sendable {
     let destination: HTTPDestination
     let timeouts: HTTPTimeouts
+    private static let joinedByteCountMax = 16_384
     private let pool = ConnectionPool()
 
     init(_ destination: HTTPDestination, timeouts: HTTPTimeouts = HTTPTimeouts()) {
@@ -82,27 +83,32 @@ final class HTTPClient: Sendable {
         if isForProxy, let authorization = destination.proxy?.authorization {
             request.fields.append((name: "Proxy-Authorization", value: authorization))
         }
-        let bytes = try request.bytes(for: destination.url, absolute: isForProxy)
+        var bytes = try request.head(for: destination.url, absolute: isForProxy)
+        // A small body goes in one packet with the head, a large one is not copied.
+        let isSmall = request.body.count <= Self.joinedByteCountMax
+        if isSmall { bytes += request.body }
+        let body = isSmall ? [] : request.body
         var timeouts = timeouts
         timeouts.deadline = request.deadline
         if let kept = pool.take() {
             do throws(HTTPClientError) {
-                return try exchange(request, bytes, kept, timeouts, interruption)
+                return try exchange(request, bytes, body, kept, timeouts, interruption)
             } catch {
                 guard request.isIdempotent, error.mayBeStaleConnection else { throw error }
             }
         }
         let fresh = try HTTPClientConnection.open(
             destination, timeouts: timeouts, interruption: interruption)
-        return try exchange(request, bytes, fresh, timeouts, interruption)
+        return try exchange(request, bytes, body, fresh, timeouts, interruption)
     }
 
     private func exchange(
-        _ request: HTTPClientRequest, _ bytes: [UInt8], _ connection: HTTPClientConnection,
-        _ timeouts: HTTPTimeouts, _ interruption: Interruption?
+        _ request: HTTPClientRequest, _ head: [UInt8], _ body: [UInt8],
+        _ connection: HTTPClientConnection, _ timeouts: HTTPTimeouts, _ interruption: Interruption?
     ) throws(HTTPClientError) -> HTTPClientResponse {
         do throws(HTTPClientError) {
-            try connection.send(bytes, timeouts, interruption)
+            try connection.send(head, timeouts, interruption)
+            if !body.isEmpty { try connection.send(body, timeouts, interruption) }
             let head = try connection.readHead(timeouts, interruption)
             return try HTTPClientResponse(
                 head, to: request, connection, pool: pool, timeouts: timeouts,

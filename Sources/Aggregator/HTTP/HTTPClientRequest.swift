@@ -31,11 +31,11 @@ struct HTTPClientRequest: Sendable {
         }
     }
 
-    /// The head and body as bytes.
+    /// The head as bytes; the body follows it.
     ///
     /// - Parameter isAbsolute: for a proxy that is to fetch it: the whole URL.
     /// - Throws: `malformedField`.
-    func bytes(for url: HTTPURL, absolute isAbsolute: Bool) throws(HTTPClientError) -> [UInt8] {
+    func head(for url: HTTPURL, absolute isAbsolute: Bool) throws(HTTPClientError) -> [UInt8] {
         var head = "\(method.name) "
         if isAbsolute { head += "\(url.scheme.rawValue)://\(url.hostField)" }
         guard target.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }), target.hasPrefix("/") else {
@@ -52,7 +52,7 @@ struct HTTPClientRequest: Sendable {
             else { throw .malformedField(name: field.name) }
             head += "\(field.name): \(field.value)\r\n"
         }
-        return Array((head + "\r\n").utf8) + body
+        return Array((head + "\r\n").utf8)
     }
 }
 

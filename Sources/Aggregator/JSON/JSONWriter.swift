@@ -164,12 +164,11 @@ struct JSONWriter: Sendable {
     /// Go's escapes: also `<`, `>` and `&`, so that the text can stand in a page of HTML, and the
     /// line separators U+2028 and U+2029, which JavaScript strings did not allow.
     private mutating func appendEscaped(_ utf8: UnsafeRawBufferPointer) {
-        let needsLook = Self.needsLook
         var plainStart = 0
         var index = 0
         while index < utf8.count {
             let byte = utf8[index]
-            guard needsLook[Int(byte)] else {
+            guard Self.needsLook(byte) else {
                 index &+= 1
                 continue
             }
@@ -212,7 +211,10 @@ struct JSONWriter: Sendable {
     }
 
     /// Bytes that cannot be copied unseen: 0xE2 begins the line separators.
-    private static let needsLook: [Bool] = (0..<256).map { byte in
-        byte < 0x20 || "\"\\<>&".utf8.contains(UInt8(byte)) || byte == 0xE2
+    /// Control characters, `"`, `&`, `<`, `>`, backslash, and what separators begin with.
+    @inline(__always)
+    private static func needsLook(_ byte: UInt8) -> Bool {
+        if byte < 64 { return 0x5000_0044_FFFF_FFFF >> UInt64(byte) & 1 != 0 }
+        return byte == UInt8(ascii: "\\") || byte == 0xE2
     }
 }

@@ -91,66 +91,56 @@ struct ElasticsearchEncoder: SinkEncoder {
         _ family: MetricFamily, _ values: UnsafeBufferPointer<MetricSample>,
         _ id: DocumentID, _ requests: inout RequestBuilder
     ) {
-        var others: ArraySlice<(name: String, value: MetricValue)> = []
-        if !named.isEmpty {
-            others =
-                named.filter { MetricFamily(of: $0.name) == family }
-                .sorted { $0.name < $1.name }[...]
+        let ranks = order.ranks(of: family)
+        var (count, byteCount) = (0, 0)
+        for rank in ranks where places[rank] >= 0 {
+            count += 1
+            byteCount += order.quotedByteCount(rank) + Self.valueByteCountMax
         }
-        var count = 0
-        for rank in order.ranks(of: family) where places[rank] >= 0 {
-            while let other = others.first, other.name < order.name(rank) {
-                member(Self.quoted(other.name), other.value, family, id, &count, &requests)
-                others.removeFirst()
-            }
-            member(rank, values[Int(places[rank])].value, family, id, &count, &requests)
-        }
-        for other in others {
-            member(Self.quoted(other.name), other.value, family, id, &count, &requests)
-        }
+        let others = named.isEmpty ? [] : named.filter { MetricFamily(of: $0.name) == family }
+        guard others.isEmpty else { return writeMixed(family, others, values, id, &requests) }
         guard count > 0 else { return }
-        SinkText.append("}}\n", to: &requests.bytes)
+        requests.beginItem()
+        requests.write(atMost: headByteCountMax + byteCount) { text in
+            beginDocument(family, id.adding("|").adding(family.rawValue), &text)
+            text.append(literal: ",\"Metrics\":{")
+            var isFirst = true
+            for rank in ranks where places[rank] >= 0 {
+                if !isFirst { text.append(UInt8(ascii: ",")) }
+                isFirst = false
+                order.appendQuotedName(rank, to: &text)
+                appendValue(values[Int(places[rank])].value, to: &text)
+            }
+            text.append(literal: "}}\n")
+        }
         requests.endItem(points: count)
     }
 
-    /// `"cpu/usage":{"value":12}`, behind a comma or what begins the document.
-    @inline(__always)
-    private mutating func member(
-        _ rank: Int, _ value: MetricValue, _ family: MetricFamily, _ id: DocumentID,
-        _ count: inout Int, _ requests: inout RequestBuilder
+    /// The same with metrics that the catalogue does not have, in their places among the others.
+    private mutating func writeMixed(
+        _ family: MetricFamily, _ others: [(name: String, value: MetricValue)],
+        _ values: UnsafeBufferPointer<MetricSample>, _ id: DocumentID,
+        _ requests: inout RequestBuilder
     ) {
-        if count == 0 { beginFamily(family, id, &requests) }
-        setFraction(value)
-        requests.write(atMost: order.quotedByteCount(rank) + fraction.count + 40) { text in
-            if count > 0 { text.append(UInt8(ascii: ",")) }
-            order.appendQuotedName(rank, to: &text)
-            appendValue(value, to: &text)
+        var all = others
+        for rank in order.ranks(of: family) where places[rank] >= 0 {
+            all.append((order.name(rank), values[Int(places[rank])].value))
         }
-        count += 1
-    }
-
-    private mutating func member(
-        _ quotedName: [UInt8], _ value: MetricValue, _ family: MetricFamily, _ id: DocumentID,
-        _ count: inout Int, _ requests: inout RequestBuilder
-    ) {
-        if count == 0 { beginFamily(family, id, &requests) }
-        setFraction(value)
-        requests.write(atMost: quotedName.count + fraction.count + 40) { text in
-            if count > 0 { text.append(UInt8(ascii: ",")) }
-            text.append(quotedName)
-            appendValue(value, to: &text)
-        }
-        count += 1
-    }
-
-    private func beginFamily(
-        _ family: MetricFamily, _ id: DocumentID, _ requests: inout RequestBuilder
-    ) {
+        all.sort { $0.name < $1.name }
+        let members = all.map { (name: Self.quoted($0.name), value: $0.value) }
+        let byteCount = members.reduce(0) { $0 + $1.name.count + Self.valueByteCountMax }
         requests.beginItem()
-        requests.write(atMost: headByteCountMax) { text in
+        requests.write(atMost: headByteCountMax + byteCount) { text in
             beginDocument(family, id.adding("|").adding(family.rawValue), &text)
             text.append(literal: ",\"Metrics\":{")
+            for (place, member) in members.enumerated() {
+                if place > 0 { text.append(UInt8(ascii: ",")) }
+                text.append(member.name)
+                appendValue(member.value, to: &text)
+            }
+            text.append(literal: "}}\n")
         }
+        requests.endItem(points: members.count)
     }
 
     /// A document for each metric that is in no family, in the order of the set.
@@ -166,10 +156,9 @@ struct ElasticsearchEncoder: SinkEncoder {
             case .catalogue(let metric):
                 let rank = order.rank(of: metric)
                 guard order.isGeneral(rank) else { continue }
-                setFraction(value)
+                let byteCount = order.quotedByteCount(rank) + Self.valueByteCountMax
                 requests.beginItem()
-                let count = order.quotedByteCount(rank) + fraction.count
-                requests.write(atMost: headByteCountMax + count) { text in
+                requests.write(atMost: headByteCountMax + byteCount) { text in
                     beginDocument(.general, base.adding(order.name(rank)), &text)
                     text.append(literal: ",\"MetricsName\":")
                     order.appendQuotedName(rank, to: &text)
@@ -178,11 +167,10 @@ struct ElasticsearchEncoder: SinkEncoder {
                 requests.endItem()
             case .named(let name, _):
                 guard MetricFamily(of: name) == .general else { continue }
-                setFraction(value)
                 let quotedName = Self.quoted(name)
+                let byteCount = quotedName.count + Self.valueByteCountMax
                 requests.beginItem()
-                let count = quotedName.count + fraction.count
-                requests.write(atMost: headByteCountMax + count) { text in
+                requests.write(atMost: headByteCountMax + byteCount) { text in
                     beginDocument(.general, base.adding(name), &text)
                     text.append(literal: ",\"MetricsName\":")
                     text.append(quotedName)
@@ -193,14 +181,18 @@ struct ElasticsearchEncoder: SinkEncoder {
         }
     }
 
-    private func endGeneral(_ value: MetricValue, _ text: inout ByteCursor) {
+    @inline(__always)
+    private mutating func endGeneral(_ value: MetricValue, _ text: inout ByteCursor) {
         text.append(literal: ",\"MetricsValue\"")
         appendValue(value, to: &text)
         text.append(literal: "}\n")
     }
 
-    /// What a document has beside a name and a fraction, at most.
-    private var headByteCountMax: Int { heads[0].count + tags.bytes.count + 192 }
+    /// `:{"value":-9223372036854775808},`, or a fraction of up to 26 bytes, and a cursor's room for digits.
+    private static var valueByteCountMax: Int { 56 }
+
+    /// What a document has beside names and values, at most.
+    private var headByteCountMax: Int { heads[0].count + tags.bytes.count + 160 }
 
     @inline(__always)
     private func beginDocument(
@@ -213,20 +205,16 @@ struct ElasticsearchEncoder: SinkEncoder {
         text.append(tags.bytes)
     }
 
-    /// Makes what `appendValue` needs of a fraction.
-    @inline(__always)
-    private mutating func setFraction(_ value: MetricValue) {
-        fraction.removeAll(keepingCapacity: true)
-        if case .float(let number) = value { JSONNumberFormat.append(number, to: &fraction) }
-    }
-
     /// `:{"value":12}`
     @inline(__always)
-    private func appendValue(_ value: MetricValue, to text: inout ByteCursor) {
+    private mutating func appendValue(_ value: MetricValue, to text: inout ByteCursor) {
         text.append(literal: ":{\"value\":")
         switch value {
         case .integer(let whole): SinkText.append(whole, to: &text)
-        case .float: text.append(fraction)
+        case .float(let number):
+            fraction.removeAll(keepingCapacity: true)
+            JSONNumberFormat.append(number, to: &fraction)
+            text.append(fraction)
         }
         text.append(UInt8(ascii: "}"))
     }
@@ -245,7 +233,7 @@ struct ElasticsearchEncoder: SinkEncoder {
 /// Names a document by what it is about: 128 bits of FNV-1a in hexadecimal
 /// (<http://www.isthe.com/chongo/tech/comp/fnv/>) over key and cycle.
 struct DocumentID {
-    private static let prime = UInt128(1) << 88 | UInt128(0x13b)
+    private static var prime: UInt128 { UInt128(1) << 88 | UInt128(0x13b) }
     private var hash = UInt128(0x6c62_272e_07bb_0142) << 64 | UInt128(0x62b8_2175_6295_c58d)
 
     init(of key: String) { add(key) }
