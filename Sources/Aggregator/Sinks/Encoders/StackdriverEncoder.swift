@@ -69,7 +69,8 @@ struct StackdriverEncoder: SinkEncoder {
 
     mutating func begin(cycle: Int64) {
         self.cycle = cycle
-        isSkipped = cycle - lastSent < options.intervalMilliseconds
+        // What came late of a cycle that was sent belongs to it.
+        isSkipped = cycle != lastSent && cycle - lastSent < options.intervalMilliseconds
         if !isSkipped { lastSent = cycle }
         writer.begin(cycle: cycle)
     }
