@@ -114,6 +114,9 @@ bench-scale: deps ## a simulated fleet against one aggregator; NODES=, STEP=, SE
 bench-table: deps ## the rows of docs/performance.md: all sizes, full windows, restarts (half an hour)
 	@scripts/bench-table
 
+bench-names: deps ## the first list of 150,000 pods: time, CPU, memory a pod; PODS=
+	@scripts/bench-names
+
 bench-restart: deps ## kill -9 under load: how long until all nodes are current; NODES=, STEP=, WINDOW=full
 	$(SWIFT) build -c release --product heapwire-aggregator
 	$(SWIFT) build -c release --product heapwire-fleet
