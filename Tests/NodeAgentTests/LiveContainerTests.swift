@@ -101,6 +101,19 @@ struct LiveContainerTests {
         #expect((50_000_000...500_000_000).contains(used), "\(used) ns")
         #expect(sampled.subjects[container.pod]?.kind == .pod)
         #expect(sampled.subjects[subject]?.attributes[.qosClass] == "burstable")
+
+        // A pod that is resized in place: the kernel tells, and the next step has it.
+        let isV2 = FileManager.default.fileExists(atPath: "/sys/fs/cgroup/cgroup.controllers")
+        let limit =
+            "/sys/fs/cgroup/"
+            + (isV2
+                ? container.cgroup + "/memory.max"
+                : "memory/\(container.cgroup)/memory.limit_in_bytes")
+        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: limit))
+        try file.write(contentsOf: Data("50331648\n".utf8))
+        try file.close()
+        _ = sampler.step(into: encoder)
+        #expect(SampledValues(sampler, encoder)[subject, "memory/cgroup_limit"] == 48 << 20)
     }
 
     @Test func anOOMKillIsSeenAndSurvivesItsContainer() throws {

@@ -130,6 +130,49 @@ struct ReadingConditionTests {
         #expect(late == 41)
     }
 
+    /// What is written shows in the next step; what nobody could have been told of, within ten minutes.
+    @Test(arguments: [1, 2])
+    func settingsAreReadWhenSomebodyWritesToTheCgroup(_ version: Int) throws {
+        let tree = try SmallTree(version: version)
+        let (sampler, encoder) = (try tree.sampler(watches: true), FrameEncoder())
+        for _ in 0..<15 { step(sampler, encoder, tree) }
+        let limit = try tree.container() + (version == 1 ? "/memory.limit_in_bytes" : "/memory.max")
+        try tree.write("67108864\n", to: limit)
+        step(sampler, encoder, tree)
+        #expect(value(sampler, encoder, "memory/cgroup_limit") == 67_108_864)
+
+        // What a container may use of CPUs follows its pod: nobody writes to the container's own file.
+        let name = version == 1 ? "cpuset.effective_cpus" : "cpuset.cpus.effective"
+        let effective = try tree.container("cpuset") + "/" + name
+        let hidden = tree.path + "/hidden"
+        #expect(link(effective, hidden) == 0)
+        try tree.write("0-2\n", to: hidden)
+        step(sampler, encoder, tree)
+        #expect(value(sampler, encoder, "cpu/cpuset_cores") != 3)
+        let pod = URL(fileURLWithPath: effective).deletingLastPathComponent()
+            .deletingLastPathComponent().path
+        try tree.write("0-2\n", to: pod + "/" + name)
+        step(sampler, encoder, tree)
+        #expect(value(sampler, encoder, "cpu/cpuset_cores") == 3)
+
+        // A process that moves into the pod is no setting.
+        try tree.write("0-3\n", to: hidden)
+        let moved = pod + (version == 1 ? "/tasks" : "/cgroup.procs")
+        try Data("1\n".utf8).write(to: URL(fileURLWithPath: moved))
+        let opened = sampler.files.transientOpenCount
+        step(sampler, encoder, tree)
+        let openedInAStep = sampler.files.transientOpenCount - opened
+        #expect(value(sampler, encoder, "cpu/cpuset_cores") == 3)
+        var steps = 0
+        while value(sampler, encoder, "cpu/cpuset_cores") == 3, steps < 700 {
+            step(sampler, encoder, tree)
+            steps += 1
+        }
+        #expect(steps > 60 && steps <= 600, "\(steps)")
+        #expect(
+            openedInAStep < 20, "\(openedInAStep) files opened in a step in which nothing happened")
+    }
+
     /// A file that takes a hundred times as long as its relatives is read less often, said once,
     /// and read as before when it is quick again.
     @Test func aSlowFileIsReadLessOften() throws {

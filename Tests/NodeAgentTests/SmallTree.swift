@@ -54,12 +54,14 @@ final class SmallTree {
 
     func advance(milliseconds: Int64) { hands.advance(milliseconds * 1_000_000) }
 
-    func sampler(files: HostFiles = HostFiles(), resolution: Int64 = 1_000) throws -> Sampler {
+    func sampler(
+        files: HostFiles = HostFiles(), resolution: Int64 = 1_000, watches: Bool = false
+    ) throws -> Sampler {
         var configuration = SamplerConfiguration()
         configuration.roots = roots
         configuration.groups = Self.groups
         configuration.resolutionMilliseconds = resolution
-        configuration.watchesPods = false
+        configuration.watchesPods = watches
         return try Sampler(configuration, files: files, clock: clock)
     }
 

@@ -259,7 +259,7 @@ final class CgroupTree {
     /// - Returns: whether the kernel dropped events.
     private func drainWatcher() -> Bool {
         guard let watcher else { return false }
-        let lost = watcher.drain { watch in
+        let lost = watcher.drain { watch, _ in
             if let path = pathsOfWatches[watch] { suspects.insert(path) }
         }
         return lost

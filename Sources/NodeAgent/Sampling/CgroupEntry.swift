@@ -16,6 +16,8 @@ struct CgroupEntry {
     var conditions: ReadingConditions
     /// Devices on which the cgroup has done I/O.
     var devices: [Device] = []
+    /// What tells that a setting was written; empty where nothing does.
+    let settingsWatches: [Int32]
     /// Steps until the settings are read again.
     var stepsToSettings = 0
     /// Reads of the settings so far, up to `earlySettingsReads`.
@@ -74,7 +76,7 @@ struct CgroupEntry {
 
     init(
         path: String, kind: SubjectKind, slot: Slot, parent: Slot, sources: [SourceFile],
-        missing: [CgroupSource], hasFailedSource: Bool
+        missing: [CgroupSource], hasFailedSource: Bool, settingsWatches: [Int32]
     ) {
         self.path = path
         self.kind = kind
@@ -83,6 +85,7 @@ struct CgroupEntry {
         self.sources = sources
         self.missing = missing
         self.hasFailedSource = hasFailedSource
+        self.settingsWatches = settingsWatches
         func has(_ source: CgroupSource) -> Bool { sources.contains { $0.source == source } }
         conditions = []
         // What nothing tells of has to be taken as changed.

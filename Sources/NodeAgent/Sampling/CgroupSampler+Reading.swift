@@ -9,12 +9,15 @@ extension CgroupSampler {
         /// The monotonic clock when the step began.
         var start: Int64
         var stepsPerSettings: Int
+        /// The same where the kernel tells when one is written.
+        var stepsPerWatchedSettings: Int
         var stepsPerProcesses: Int
         var conditions: ReadingConditions
     }
 
     /// Settings are read in the first steps of a cgroup's life, for a runtime writes them
-    /// after it made the cgroup, and then about once a minute.
+    /// after it made the cgroup, then when somebody writes to a file of the cgroup, and otherwise every ten
+    /// minutes; where the kernel does not tell of writing, about once a minute.
     static let earlySettingsReads = 3
     /// A file that is read only under conditions loses its descriptor after so many steps without
     /// them.
@@ -31,6 +34,7 @@ extension CgroupSampler {
     func sample(into encoder: FrameEncoder, _ step: Step) {
         gone.removeAll(keepingCapacity: true)
         failing.removeAll(keepingCapacity: true)
+        noteWrittenSettings()
         timedEntry = timedEntry + 1 < entries.count ? timedEntry + 1 : 0
         var now = step.clock.monotonicNanoseconds()
         for index in entries.indices {
@@ -97,7 +101,10 @@ extension CgroupSampler {
         if entries[index].timedSteps > 0 { entries[index].timedSteps -= 1 }
         entries[index].stepsToProcesses -= 1
         if readsSettings {
-            settingsWereRead(index, context, step.stepsPerSettings)
+            settingsWereRead(
+                index, context,
+                entries[index].settingsWatches.isEmpty
+                    ? step.stepsPerSettings : step.stepsPerWatchedSettings)
         } else {
             entries[index].stepsToSettings -= 1
         }

@@ -7,6 +7,8 @@ final class CgroupSampler {
     let files: HostFiles
     let reader: CgroupReader
     private let sources: [CgroupSource]
+    /// `nil` where settings are read by the clock alone.
+    private let settingsWatcher: SettingsWatcher?
     /// Whether `total_` keys are to be read: everywhere but on kernels before 5.11 that have it off.
     private let usesHierarchyEverywhere: Bool
 
@@ -33,7 +35,11 @@ final class CgroupSampler {
     /// Whether the kills of containers are to be added to their pods' once more.
     var killsChanged = false
 
-    init(hierarchies: CgroupHierarchies, files: HostFiles, groups: SampleGroups) {
+    init(
+        hierarchies: CgroupHierarchies, files: HostFiles, groups: SampleGroups,
+        settingsWatcher: SettingsWatcher?
+    ) {
+        self.settingsWatcher = settingsWatcher
         self.hierarchies = hierarchies
         self.files = files
         reader = CgroupReader(files: files)
@@ -93,10 +99,19 @@ final class CgroupSampler {
         indexOfPath[path] = entries.count
         var entry = CgroupEntry(
             path: path, kind: subject.kind, slot: slot, parent: parent, sources: sourceFiles,
-            missing: missing, hasFailedSource: hasFailed)
+            missing: missing, hasFailedSource: hasFailed,
+            settingsWatches: watches(path, sourceFiles))
         if let kills = keptKills.removeValue(forKey: path) { entry.oomKillsOfRemoved = kills }
         entries.append(entry)
         return slot
+    }
+
+    /// Watches the directories with settings that the cgroup has.
+    private func watches(_ path: String, _ sources: [CgroupEntry.SourceFile]) -> [Int32] {
+        guard let settingsWatcher else { return [] }
+        let settings = sources.filter { $0.source.description.cadence == .settings }
+        let directories = Set(settings.compactMap { directory(of: $0.source) })
+        return settingsWatcher.add(path, in: directories.sorted()) ?? []
     }
 
     private func hasVanished(_ path: String) -> Bool {
@@ -191,6 +206,21 @@ final class CgroupSampler {
         return source == .processes ? hierarchies.directory(of: .cpuacct) : nil
     }
 
+    /// Has the settings read of every cgroup of which one was written, and of those that it reaches.
+    func noteWrittenSettings() {
+        guard let settingsWatcher else { return }
+        let hasLost = settingsWatcher.drain { path, reachesBelow in
+            guard let index = indexOfPath[path] else { return }
+            entries[index].stepsToSettings = 0
+            guard reachesBelow, entries[index].kind != .container else { return }
+            for below in entries.indices where entries[below].path.hasPrefix(path + "/") {
+                entries[below].stepsToSettings = 0
+            }
+        }
+        guard hasLost else { return }
+        for index in entries.indices { entries[index].stepsToSettings = 0 }
+    }
+
     /// Forgets a cgroup and its devices.
     ///
     /// - Parameter isComingBack: the cgroup is still there and is added again at once.
@@ -218,6 +248,7 @@ final class CgroupSampler {
     }
 
     private func close(_ entry: CgroupEntry) {
+        settingsWatcher?.remove(entry.settingsWatches)
         for file in entry.sources { files.closeKept(file.descriptor) }
     }
 }

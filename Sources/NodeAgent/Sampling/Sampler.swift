@@ -11,6 +11,8 @@ struct SamplerConfiguration: Sendable {
     var rescanIntervalMilliseconds: Int64 = 60_000
     /// Between two reads of a cgroup's settings.
     var settingsIntervalMilliseconds: Int64 = 60_000
+    /// The same where the kernel tells of every change.
+    var watchedSettingsIntervalMilliseconds: Int64 = 600_000
     /// Between two looks at a list of processes whose number of threads does not change.
     var processesIntervalMilliseconds: Int64 = 10_000
     /// Between two attempts at files that could not be read.
@@ -21,7 +23,8 @@ struct SamplerConfiguration: Sendable {
     var walkRate = 0
     /// From one walk of a directory to the next.
     var walkIntervalMilliseconds: Int64 = 300_000
-    /// `false` compares link counts instead of watching pods' directories.
+    /// `false` compares link counts instead of watching pods' directories, and reads settings once a minute
+    /// instead of when they are written.
     var watchesPods = true
 }
 
@@ -116,7 +119,11 @@ final class Sampler {
         agent =
             groups.contains(.agent)
             ? AgentSelfSampler(node: node.slot, files: files, registry: &registry) : nil
-        cgroups = hierarchies.map { CgroupSampler(hierarchies: $0, files: files, groups: groups) }
+        cgroups = hierarchies.map {
+            CgroupSampler(
+                hierarchies: $0, files: files, groups: groups,
+                settingsWatcher: configuration.watchesPods ? SettingsWatcher() : nil)
+        }
         hugePages = hierarchies.flatMap {
             HugePagesSampler(hierarchies: $0, roots: roots, groups: groups, files: files)
         }
@@ -275,6 +282,8 @@ final class Sampler {
         return CgroupSampler.Step(
             clock: clock, start: begin,
             stepsPerSettings: Int(configuration.settingsIntervalMilliseconds / resolution),
+            stepsPerWatchedSettings: Int(
+                configuration.watchedSettingsIntervalMilliseconds / resolution),
             stepsPerProcesses: Int(configuration.processesIntervalMilliseconds / resolution),
             conditions: conditions)
     }
