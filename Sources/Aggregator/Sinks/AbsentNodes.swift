@@ -4,7 +4,6 @@ struct AbsentNodes {
     /// By node, never empty.
     private(set) var cycles: [String: CycleRanges] = [:]
     private let resolution: Int64
-    private var oldest: Int64 = .min / 2
 
     init(resolution: Int64, cycles: [String: CycleRanges] = [:]) {
         self.resolution = resolution
@@ -18,7 +17,7 @@ struct AbsentNodes {
     /// What a node has brought, or was found to be here.
     mutating func remove(_ brought: Set<Int64>, of node: String) {
         guard let known = cycles[node] else { return }
-        let left = known.subtracting(brought, resolution: resolution, from: oldest)
+        let left = known.subtracting(brought, resolution: resolution)
         cycles[node] = left.isEmpty ? nil : left
     }
 
@@ -26,11 +25,11 @@ struct AbsentNodes {
         cycles[node]?.cycles(resolution: resolution, after: oldest) ?? []
     }
 
-    /// Forgets what no model has any more.
+    /// Forgets what no model has any more. Cheap: nodes without an agent are absent from every cycle.
     mutating func trim(before cycle: Int64) {
-        oldest = cycle
         for (node, ranges) in cycles where (ranges.ranges.first?.lowerBound ?? cycle) < cycle {
-            remove([], of: node)
+            cycles[node]?.trim(before: cycle)
+            if cycles[node]?.isEmpty == true { cycles[node] = nil }
         }
     }
 }

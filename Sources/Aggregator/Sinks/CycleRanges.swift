@@ -30,11 +30,17 @@ struct CycleRanges: Sendable, Equatable {
     }
 
     /// The same without some cycles.
-    ///
-    /// - Parameter oldest: nothing before it is kept.
-    func subtracting(_ cycles: Set<Int64>, resolution: Int64, from oldest: Int64) -> CycleRanges {
-        let left = self.cycles(resolution: resolution, after: oldest - 1).subtracting(cycles)
+    func subtracting(_ cycles: Set<Int64>, resolution: Int64) -> CycleRanges {
+        let left = self.cycles(resolution: resolution, after: .min / 2).subtracting(cycles)
         return CycleRanges(left, resolution: resolution)
+    }
+
+    /// Forgets what was before.
+    mutating func trim(before oldest: Int64) {
+        ranges.removeAll { $0.upperBound < oldest }
+        if let first = ranges.first, first.lowerBound < oldest {
+            ranges[0] = oldest...first.upperBound
+        }
     }
 
     /// Adds a cycle behind all others, or any other one at the price of making the ranges anew.

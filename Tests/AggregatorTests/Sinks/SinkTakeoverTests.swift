@@ -339,6 +339,18 @@ import Wire
             #expect(CycleRanges(parsing: ranges.text) == ranges)
             let exact = CycleRanges(cycles.prefix(50), resolution: 10)
             #expect(exact.cycles(resolution: 10, after: -1) == Set(cycles.prefix(50)))
+            // The same one by one, with a part taken out and the oldest forgotten.
+            var grown = CycleRanges()
+            for cycle in cycles.prefix(50) { grown.insert(cycle, resolution: 10) }
+            #expect(grown == exact)
+            let gone = Set(cycles.prefix(50).filter { $0 % 3 == 0 })
+            var left = grown.subtracting(gone, resolution: 10)
+            #expect(
+                left.cycles(resolution: 10, after: -1) == Set(cycles.prefix(50)).subtracting(gone))
+            left.trim(before: 2_000)
+            #expect(
+                left.cycles(resolution: 10, after: -1)
+                    == Set(cycles.prefix(50)).subtracting(gone).filter { $0 >= 2_000 })
         }
     }
 
