@@ -10,14 +10,25 @@ import Wire
 
     init() throws { folder = try TemporaryFolder() }
 
-    @Test(.timeLimit(.minutes(3))) func strangersDoNotKeepAgentsOut() throws {
+    @Test(.timeLimit(.minutes(3)), arguments: [false, true])
+    func strangersDoNotKeepAgentsOut(overTLS: Bool) throws {
+        let certificates = try TestCertificates()
+        func path(_ name: String) -> String {
+            certificates.folder.appendingPathComponent(name).path
+        }
         #expect(FileLimit.raise() >= 4_096, "the test itself holds 2,000 connections")
         let aggregator = try RunningProgram(
             "heapwire-aggregator",
             [
                 "--port=0", "--ingest-port=0", "--metric-resolution=1s", "--max-connections=700",
                 "--max-waiting-connections=400",
-            ], in: folder.url)
+            ]
+                + (overTLS
+                    ? [
+                        "--ingest-tls-cert=\(path("server.pem"))",
+                        "--ingest-tls-key=\(path("server.key"))",
+                    ] : []),
+            in: folder.url)
         let ports = try aggregator.wait(
             for: /API on http:\/\/[\d.]+:(\d+), agents on [\d.]+:(\d+)/, seconds: 60)
         let (api, ingest) = (String(ports.1), try #require(UInt16(ports.2)))
@@ -33,7 +44,7 @@ import Wire
                     "simulate", "--aggregator=127.0.0.1:\(ingest)", "--nodes=\(count)", "--pods=2",
                     "--containers=2", "--resolution=1s", "--duration=0", "--seed=\(seed)",
                     "--streams=10",
-                ], in: folder.url)
+                ] + (overTLS ? ["--ca-file=\(path("ca.pem"))"] : []), in: folder.url)
         }
         let early = try startFleet(20, seed: 1)
         try waitUntil { try own("heapwire_ingest_frames_total") >= 40 }
