@@ -77,7 +77,7 @@ final class CycleReading: @unchecked Sendable {
             if let made = take(position, reader) {
                 defer { giveBack(made) }
                 guard let sets = made.sets else { continue }
-                try sets.forEach(body)
+                try sets.forEachSet(body)
             } else {
                 try makeAgain(position, reader, body)
             }
@@ -167,7 +167,7 @@ final class CycleReading: @unchecked Sendable {
         slot.sets = nil
         var builder = self.builder.take() ?? source.builder(at: timestamp)
         if read(position, &builder, &made) {
-            made.forEach { sums.add($0) }
+            made.forEachSet { sums.add($0) }
             slot.sets = made
         } else {
             source.noteMissed(nodes[position], at: timestamp, isInSums: false)
@@ -189,7 +189,7 @@ final class CycleReading: @unchecked Sendable {
         guard read(position, &builder, &made) else {
             return source.noteMissed(nodes[position], at: timestamp, isInSums: true)
         }
-        try made.forEach(body)
+        try made.forEachSet(body)
     }
 
     /// False where too many cycles wait to be read; see `CycleRows`.

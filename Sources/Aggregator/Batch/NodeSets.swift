@@ -81,7 +81,7 @@ struct NodeSets {
         fileprivate(set) var count = 0
 
         /// Shows each set where it lies: copies of them would count references for nothing.
-        func forEach<Failure: Error>(
+        func forEachSet<Failure: Error>(
             _ body: (borrowing MetricSet) throws(Failure) -> Void
         ) throws(Failure) {
             try sets.withUnsafeBufferPointer { (all) throws(Failure) in
