@@ -9,6 +9,12 @@ public final class TLSStream: ByteStream {
         case host(String)
         /// An IP address in text, which is looked for among the certificate's IP addresses.
         case address(String)
+
+        /// A name as it is in a URL or a flag: an address where it is one.
+        public init(_ name: String) {
+            let isAddress = SocketAddress(numericHost: name, port: 0) != nil
+            self = isAddress ? .address(name) : .host(name)
+        }
     }
 
     private let socket: SocketStream

@@ -13,11 +13,9 @@ struct FleetTarget: Sendable {
     func stream() throws(TransportError) -> any ByteStream {
         let socket = try SocketStream(connectingTo: address)
         guard let tls else { return socket }
-        let isAddress = SocketAddress(numericHost: serverName, port: 0) != nil
         do {
             return try TLSStream(
-                client: socket, tls.current(),
-                peer: isAddress ? .address(serverName) : .host(serverName))
+                client: socket, tls.current(), peer: TLSStream.PeerName(serverName))
         } catch {
             socket.close()
             throw .streamFailed(reason: "\(error)")

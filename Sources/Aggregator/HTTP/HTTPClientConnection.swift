@@ -50,11 +50,10 @@ final class HTTPClientConnection: @unchecked Sendable {
             throw .malformedURL(text: url.description, reason: "there are no TLS settings for it")
         }
         let name = destination.serverName ?? url.host
-        let isAddress = SocketAddress(numericHost: name, port: url.port) != nil
         let stream: TLSStream
         do {
             stream = try TLSStream(
-                client: socket, context, peer: isAddress ? .address(name) : .host(name))
+                client: socket, context, peer: TLSStream.PeerName(name))
         } catch {
             socket.close()
             throw .tls(error)

@@ -23,6 +23,18 @@ final class CycleFeed: Sendable {
         /// Of what is late, what a sink came too late for.
         var missedCount = 0
         var clock = Clock.system
+
+        /// Changes what is late of a node.
+        ///
+        /// - Parameter restartsQuiet: whether more of the kind may follow at once.
+        mutating func change(
+            _ node: NodeModel, restartsQuiet: Bool = true, _ body: (inout LateCycles) -> Void
+        ) {
+            let now = clock.monotonicNanoseconds
+            body(&late[node.name, default: LateCycles(node: node, cycles: [])])
+            if lateSince == nil { lateSince = now }
+            if restartsQuiet { lateLast = now }
+        }
     }
 
     /// A node and cycles of it that were not in their batches.
@@ -58,24 +70,16 @@ final class CycleFeed: Sendable {
     func note(_ cycle: Int64, closedBy node: NodeModel) {
         let newest = head.load(ordering: .sequentiallyConsistent)
         guard newest != .max, cycle <= newest else { return }
-        state.withLock { state in
-            let now = state.clock.monotonicNanoseconds
-            state.late[node.name, default: LateCycles(node: node, cycles: [])].cycles.insert(cycle)
-            if state.lateSince == nil { state.lateSince = now }
-            state.lateLast = now
-        }
+        state.withLock { $0.change(node) { $0.cycles.insert(cycle) } }
     }
 
     /// Late frames have given a cycle that the node had closed its true rates.
     func noteMended(_ cycle: Int64, of node: NodeModel) {
         guard isListening, cycle <= head.load(ordering: .sequentiallyConsistent) else { return }
-        state.withLock { state in
-            let now = state.clock.monotonicNanoseconds
-            var late = state.late[node.name] ?? LateCycles(node: node, cycles: [])
-            if late.cycles.insert(cycle).inserted { late.mended.insert(cycle) }
-            state.late[node.name] = late
-            if state.lateSince == nil { state.lateSince = now }
-            state.lateLast = now
+        state.withLock {
+            $0.change(node) { late in
+                if late.cycles.insert(cycle).inserted { late.mended.insert(cycle) }
+            }
         }
     }
 
@@ -101,13 +105,11 @@ final class CycleFeed: Sendable {
     /// Cycles that are late for another reason: they were closed before anybody listened.
     func addLate(_ cycles: Set<Int64>, of node: NodeModel) {
         guard !cycles.isEmpty else { return }
-        state.withLock { state in
-            let now = state.clock.monotonicNanoseconds
-            var late = state.late[node.name] ?? LateCycles(node: node, cycles: [])
-            late.cycles.formUnion(cycles)
-            late.mended.subtract(cycles)
-            state.late[node.name] = late
-            if state.lateSince == nil { state.lateSince = now }
+        state.withLock {
+            $0.change(node, restartsQuiet: false) { late in
+                late.cycles.formUnion(cycles)
+                late.mended.subtract(cycles)
+            }
         }
     }
 
@@ -122,14 +124,16 @@ final class CycleFeed: Sendable {
     func noteMissed(_ cycle: Int64, of node: NodeModel, isInBatch: Bool) -> Bool {
         state.withLock { state in
             guard state.missedCount < Self.missedCountMax else { return false }
-            let now = state.clock.monotonicNanoseconds
-            var late = state.late[node.name] ?? LateCycles(node: node, cycles: [])
-            let isNew = late.cycles.insert(cycle).inserted
-            if !isInBatch { late.mended.remove(cycle) } else if isNew { late.mended.insert(cycle) }
-            state.late[node.name] = late
+            var isNew = false
+            state.change(node) { late in
+                isNew = late.cycles.insert(cycle).inserted
+                if !isInBatch {
+                    late.mended.remove(cycle)
+                } else if isNew {
+                    late.mended.insert(cycle)
+                }
+            }
             if isNew { state.missedCount += 1 }
-            if state.lateSince == nil { state.lateSince = now }
-            state.lateLast = now
             return true
         }
     }

@@ -10,8 +10,10 @@ struct AbsentNodes {
         self.cycles = cycles
     }
 
-    mutating func insert(_ cycle: Int64, without node: String) {
-        cycles[node, default: CycleRanges()].insert(cycle, resolution: resolution)
+    mutating func insert(_ missing: Set<Int64>, without node: String) {
+        for cycle in missing.sorted() {
+            cycles[node, default: CycleRanges()].insert(cycle, resolution: resolution)
+        }
     }
 
     /// What a node has brought, or was found to be here.

@@ -41,9 +41,7 @@ struct CycleCursor: Sendable, Equatable {
         for (node, cycles) in late.sorted(by: { $0.key < $1.key }) where !cycles.isEmpty {
             lines += "late \(node)\(Self.list(cycles))\n"
         }
-        for (node, cycles) in absent.sorted(by: { $0.key < $1.key }) {
-            lines += "without \(node) \(cycles.text)\n"
-        }
+        lines += CycleRanges.lines(absent)
         if !sums.isEmpty { lines += "sums\(Self.list(sums))\n" }
         var bytes = Array(lines.utf8)
         let checksum = bytes.withUnsafeBytes { CRC32C.checksum($0) }
@@ -76,9 +74,9 @@ struct CycleCursor: Sendable, Equatable {
             case "through" where words.count == 2: through = Int64(words[1])
             case "late" where words.count > 2:
                 late[String(words[1])] = Set(words.dropFirst(2).compactMap { Int64($0) })
-            case "without" where words.count == 3:
-                guard let cycles = CycleRanges(parsing: words[2]) else { return nil }
-                absent[String(words[1])] = cycles
+            case CycleRanges.lineMark[...]:
+                guard let found = CycleRanges.parse(words) else { return nil }
+                absent[found.node] = found.cycles
             case "sums": sums = Set(words.dropFirst().compactMap { Int64($0) })
             default: return nil
             }

@@ -242,7 +242,7 @@ final class CycleFeeder: @unchecked Sendable {
             if !closed.isEmpty {
                 repeated.append(CycleFeed.LateCycles(node: node, cycles: closed))
             }
-            for cycle in missed.subtracting(closed) { absent.insert(cycle, without: node.name) }
+            absent.insert(missed.subtracting(closed), without: node.name)
             let unhanded =
                 isInOrder ? absent.cycles(of: node.name, after: oldestCycle) : incomplete
             let found = unhanded.subtracting(closed)
@@ -295,10 +295,10 @@ final class CycleFeeder: @unchecked Sendable {
                 nodes.append(node)
                 feed.forget(cycle, of: node)
             } else {
-                absent.insert(cycle, without: node.name)
+                absent.insert([cycle], without: node.name)
             }
         }
-        noteUnknownNodes(at: cycle)
+        noteUnknownNodes(at: [cycle])
         absent.trim(before: oldestCycle)
         guard !nodes.isEmpty else { return source.handed.setEmptyBase(at: cycle) }
         noteSummed(cycle)
@@ -306,17 +306,16 @@ final class CycleFeeder: @unchecked Sendable {
     }
 
     /// Nodes that only the apiserver told of.
-    private func noteUnknownNodes(at cycle: Int64) {
+    private func noteUnknownNodes(at cycles: Set<Int64>) {
         for name in source.index.directory.nodeNames()
-        where source.cluster.node(named: name) == nil { absent.insert(cycle, without: name) }
+        where source.cluster.node(named: name) == nil { absent.insert(cycles, without: name) }
     }
 
     private func noteSummed(_ cycle: Int64) {
         summed.insert(cycle)
         source.handed.trim(before: cycle &- source.cluster.configuration.window)
         guard summed.count > 2 * source.cluster.rollUps.cycleCount else { return }
-        let oldest = head &- source.cluster.configuration.window
-        summed = summed.filter { $0 >= oldest }
+        summed = summed.filter { $0 >= oldestCycle }
     }
 
     // MARK: What comes late
@@ -329,9 +328,9 @@ final class CycleFeeder: @unchecked Sendable {
         for node in source.cluster.nodes {
             let closed = cycles.filter { node.hasClosed($0) }
             feed.addLate(closed, of: node)
-            for cycle in cycles.subtracting(closed) { absent.insert(cycle, without: node.name) }
+            absent.insert(cycles.subtracting(closed), without: node.name)
         }
-        for cycle in cycles { noteUnknownNodes(at: cycle) }
+        noteUnknownNodes(at: cycles)
     }
 
     /// As many of them as the model has.

@@ -86,6 +86,24 @@ struct CycleRanges: Sendable, Equatable {
         }.joined(separator: ",")
     }
 
+    /// What a line about a node and its cycles begins with, in both kinds of cursor.
+    static let lineMark = "without"
+
+    /// `without node-17 1795248060000-1795248080000`, a line for each node in the order of names.
+    static func lines(_ absent: [String: CycleRanges]) -> String {
+        absent.sorted { $0.key < $1.key }
+            .map { "\(lineMark) \($0.key) \($0.value.text)\n" }.joined()
+    }
+
+    /// - Returns: the node and its cycles; `nil` for words that are no such line.
+    static func parse(_ words: some Collection<Substring>) -> (node: String, cycles: CycleRanges)? {
+        let words = Array(words)
+        guard words.count == 3, words[0] == lineMark[...],
+            let cycles = CycleRanges(parsing: words[2])
+        else { return nil }
+        return (String(words[1]), cycles)
+    }
+
     /// - Returns: `nil` for a text that is not ours.
     init?(parsing text: some StringProtocol) {
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {

@@ -25,20 +25,13 @@ struct SinkCursors: Sendable, Equatable {
     var absent: [String: CycleRanges] = [:]
 
     private static let heading = "heapwire-sinks 1"
-    /// In the place of a sink's name, which is that of its kind.
-    private static let absentMark = "without"
     /// An object's annotations may have 256 KiB together, of which these are half.
     private static let byteCountMax = 64 << 10
     private static let absentByteCountMax = 64 << 10
 
     /// Whether so many nodes can be named.
     static func canName(_ absent: [String: CycleRanges]) -> Bool {
-        var count = 0
-        for (node, cycles) in absent {
-            count += absentMark.utf8.count + node.utf8.count + cycles.text.utf8.count + 3
-            if count > absentByteCountMax { return false }
-        }
-        return true
+        CycleRanges.lines(absent).utf8.count <= absentByteCountMax
     }
 
     var text: String {
@@ -50,10 +43,7 @@ struct SinkCursors: Sendable, Equatable {
             guard lines.utf8.count + line.utf8.count < Self.byteCountMax else { break }
             lines += line + "\n"
         }
-        for (node, cycles) in absent.sorted(by: { $0.key < $1.key }) {
-            lines += "\(Self.absentMark) \(node) \(cycles.text)\n"
-        }
-        return lines
+        return lines + CycleRanges.lines(absent)
     }
 
     init(_ sinks: [String: SinkCursor] = [:], absent: [String: CycleRanges] = [:]) {
@@ -67,11 +57,10 @@ struct SinkCursors: Sendable, Equatable {
         guard lines.first == Self.heading[...] else { return nil }
         for line in lines.dropFirst() {
             var words = line.split(separator: " ")[...]
-            if words.first == Self.absentMark[...] {
-                guard words.count == 3, let cycles = CycleRanges(parsing: words[2]) else {
-                    return nil
-                }
-                absent[String(words[1])] = cycles
+            // In the place of a sink's name, which is that of its kind.
+            if words.first == CycleRanges.lineMark[...] {
+                guard let found = CycleRanges.parse(words) else { return nil }
+                absent[found.node] = found.cycles
                 continue
             }
             guard let name = words.popFirst(), let word = words.popFirst(),

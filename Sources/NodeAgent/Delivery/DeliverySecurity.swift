@@ -25,12 +25,11 @@ final class DeliverySecurity {
         let socket = try SocketStream(connectingTo: address)
         guard !isInsecure, coversLoopback || !address.isLoopback else { return socket }
         let name = serverName ?? target.host
-        let isAddress = SocketAddress(numericHost: name, port: target.port) != nil
         do {
             let files = try tls ?? TLSFiles(TLSFiles.Paths(), role: .client, minimum: .tls13)
             tls = files
             return try TLSStream(
-                client: socket, files.current(), peer: isAddress ? .address(name) : .host(name))
+                client: socket, files.current(), peer: TLSStream.PeerName(name))
         } catch {
             socket.close()
             throw .streamFailed(reason: "\(error)")

@@ -18,10 +18,9 @@ struct TLSDialer: SinkDialer {
         }
         guard let context else { return socket }
         let host = endpoint.address.host
-        let isAddress = SocketAddress(numericHost: host, port: 1) != nil
         do throws(TLSError) {
             return try TLSStream(
-                client: socket, context, peer: isAddress ? .address(host) : .host(host))
+                client: socket, context, peer: TLSStream.PeerName(host))
         } catch {
             socket.close()
             throw .tls(error)

@@ -115,6 +115,20 @@ struct SinksServerPartialTests {
         #expect(try isCounted(server, "value", "cpu/usage_rate", 18))
     }
 
+    // MARK: Points told apart
+
+    /// Of 25 points five were refused and five taken at the third time; the recorder's lines.
+    private func expectToldApart(
+        _ status: SinkStatus, _ server: BackendServer
+    ) throws -> [[String: Any]] {
+        #expect(status.refusedPoints == 5 && status.deliveredPoints == 20, "\(status)")
+        #expect(status.retriedRequests == 2, "\(status)")
+        let lines = try SinkPrograms.objects(server.output)
+        #expect(lines.allSatisfy { $0["violation"] == nil }, "\(server.output)")
+        #expect(lines.compactMap { $0["points"] as? Int } == [25, 5, 5], "\(server.output)")
+        return lines
+    }
+
     // MARK: OpenTSDB
 
     private func openTSDB(_ options: [String]) throws -> BackendServer {
@@ -127,11 +141,7 @@ struct SinksServerPartialTests {
         let (status, letters) = try send(
             "opentsdb:http://127.0.0.1:\(server.port)?sync=true",
             SinkRun.batch(SinkRun.cycles(1)[0]))
-        #expect(status.refusedPoints == 5 && status.deliveredPoints == 20, "\(status)")
-        #expect(status.retriedRequests == 2, "\(status)")
-        let lines = try SinkPrograms.objects(server.output)
-        #expect(lines.allSatisfy { $0["violation"] == nil }, "\(server.output)")
-        #expect(lines.compactMap { $0["points"] as? Int } == [25, 5, 5], "\(server.output)")
+        let lines = try expectToldApart(status, server)
         #expect(lines.last?["stored"] as? Int == 20)
         let letter = try #require(letters.split(separator: "\n").last)
         let refused = try #require(
@@ -165,11 +175,7 @@ struct SinksServerPartialTests {
         let (status, letters) = try send(
             "gcm:?project=p-1&api=http://127.0.0.1:\(server.port)&metadata=127.0.0.1:\(server.port)",
             SinkRun.batch(SinkRun.cycles(1)[0]))
-        #expect(status.refusedPoints == 5 && status.deliveredPoints == 20, "\(status)")
-        #expect(status.retriedRequests == 2, "\(status)")
-        let lines = try SinkPrograms.objects(server.output)
-        #expect(lines.allSatisfy { $0["violation"] == nil }, "\(server.output)")
-        #expect(lines.compactMap { $0["points"] as? Int } == [25, 5, 5], "\(server.output)")
+        let lines = try expectToldApart(status, server)
         #expect(lines.last?["written"] as? Int == 20, "\(server.output)")
         #expect(letters.contains("no /memory/usage today"), "\(letters.prefix(600))")
         let letter = try #require(letters.split(separator: "\n").last)
